@@ -1,0 +1,1 @@
+"""The ground: standard library only, pure."""

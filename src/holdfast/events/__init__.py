@@ -1,0 +1,1 @@
+"""An event's life: kinds, intake, marks, applier, dead letters, ledger."""

@@ -1,0 +1,1 @@
+"""The ordered, append-only, fsynced record of events, and its engines."""

@@ -1,0 +1,345 @@
+"""The file engine: rolling segments, natural group commit, one writer thread.
+
+Group commit has no timer: while one group is being synced the next one gathers; a linger was
+measured to make both throughput and latency worse. A failed sync is never tried again, because the
+kernel may have dropped the pages and the second sync would succeed and lie ("fsyncgate", PostgreSQL
+list 2018): the group's senders hear `unknown_outcome`, the segment ends at its last good commit, a
+new one is opened whose header says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from holdfast.core.clock import Clock, SystemClock, rfc3339
+from holdfast.core.errors import Conflict, HoldfastError, Unavailable
+from holdfast.journal import segment
+from holdfast.journal.disk import Disk, OsDisk
+from holdfast.journal.port import Counts, Finding, JournalStats, Slice
+from holdfast.journal.reader import Reader
+from holdfast.journal.record import Event
+from holdfast.journal.recovery import Recovered, open_segment, recover
+
+log = structlog.get_logger(__name__)
+
+GROUP_EVENTS = 4096
+"""Most events in one group: bounds the time a sender waits for its neighbours."""
+
+
+class _Frame(NamedTuple):
+    """What one `append` call brought: its lines are ready, its caller waits."""
+
+    lines: list[bytes]
+    digests: list[bytes]
+    first: int
+    orgs: Counts
+    size_bytes: int
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[int]
+
+
+class FileJournal:
+    """A journal in a folder of JSONL segments; see `segment` for the format."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = 64 << 20,
+        waiting_bytes: int = 64 << 20,
+        disk: Disk | None = None,
+        clock: Clock | None = None,
+        after: int = 0,
+    ) -> None:
+        """Take the folder's lock, recover what is there, start the writer.
+
+        `after`: the store's furthest cursor; positions given from now on lie beyond it, even if
+        the journal was put back from an older copy. Raises Conflict `store_in_use` when another
+        process writes here.
+        """
+        self._folder = folder
+        self._disk = disk or OsDisk()
+        self._clock = clock or SystemClock()
+        self._segment_bytes = segment_bytes
+        self._waiting_limit_bytes = waiting_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock_fd = _lock(folder)
+        found: Recovered = recover(folder, self._disk, self._clock)
+        self._reader = Reader(folder, found.segments)
+        self._fd = found.fd
+        self._end_bytes = found.end_bytes
+        self._sha = found.sha
+        self._next = max(found.head, after) + 1
+        self._counts = found.counts
+        self._fault: str | None = found.fault
+        self._failed_groups = 0
+        self._sync_ms: deque[float] = deque(maxlen=512)
+        self._waiting: deque[_Frame] = deque()
+        self._waiting_bytes = 0
+        self._closing = False
+        self._seal_asked = False
+        self._gate = threading.Condition()
+        self._listeners: list[Callable[[], None]] = []
+        self._writer = threading.Thread(target=self._write_forever, name="journal-writer", daemon=True)
+        self._writer.start()
+
+    # The port's verbs
+
+    async def append(self, events: Sequence[Event]) -> int:
+        """Write the events as one frame; see the port."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[int] = loop.create_future()
+        orgs: Counts = {}
+        segment.count(events, orgs)
+        stamp = rfc3339(self._clock.now_s()).encode()
+        with self._gate:
+            # One critical section: positions must enter the queue in the order they are given.
+            if self._closing:
+                raise Unavailable("the journal is closing", code="draining")
+            if self._waiting_bytes > self._waiting_limit_bytes:
+                raise Unavailable("too much waits for the disk", code="queue_full", retry_s=1.0)
+            first = self._next
+            self._next += len(events)
+            lines = [segment.event_line(at, stamp, event.data) for at, event in enumerate(events, first)]
+            digests = [sha256(line).digest() for line in lines]
+            size = sum(map(len, lines))
+            self._waiting_bytes += size
+            self._waiting.append(_Frame(lines, digests, first, orgs, size, loop, done))
+            self._gate.notify()
+        return await asyncio.shield(done)
+
+    def read(self, after: int, limit: int, lane: str | None = None) -> Slice:
+        """Durable records after a position; see the port."""
+        return self._reader.read(after, limit, lane)
+
+    def counts(self, through: int | None = None) -> Counts:
+        """Durable events per org and lane; see the port."""
+        if through is not None:
+            return self._reader.counts(through)
+        with self._gate:
+            return {org: dict(lanes) for org, lanes in self._counts.items()}
+
+    def stats(self) -> JournalStats:
+        """The journal's condition; see the port."""
+        with contextlib.suppress(OSError):
+            room = os.statvfs(self._folder)
+            free: int | None = room.f_bavail * room.f_frsize
+        with self._gate:
+            times = sorted(self._sync_ms)
+            return JournalStats(
+                durable="fsync",
+                head=self._reader.head,
+                bytes=self._reader.size_bytes,
+                segments=self._reader.number,
+                waiting_bytes=self._waiting_bytes,
+                sync_p99_ms=times[int(len(times) * 0.99)] if times else None,
+                free_bytes=free,
+                scars=self._reader.scars,
+                failed_groups=self._failed_groups,
+                fault=self._fault,
+            )
+
+    def seal(self) -> None:
+        """Let the writer close the active segment after its present group."""
+        with self._gate:
+            self._seal_asked = True
+            self._gate.notify()
+
+    def verify(self) -> Iterator[Finding]:
+        """Prove every segment; see the port."""
+        return self._reader.verify()
+
+    def close(self) -> None:
+        """Write what waits, stop the writer, let the lock go."""
+        with self._gate:
+            self._closing = True
+            self._gate.notify()
+        self._writer.join()
+        if self._fd is not None:
+            self._disk.close(self._fd)
+            self._fd = None
+        self._reader.close()
+        os.close(self._lock_fd)
+
+    # Beside the port: this engine's own process can say at once that there is something to read.
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call `heard` after each durable frame, from the writer's thread: it must return at once."""
+        self._listeners.append(heard)
+
+    # The writer's thread
+
+    def _write_forever(self) -> None:
+        while True:
+            with self._gate:
+                while not (self._waiting or self._closing or self._seal_asked):
+                    self._gate.wait()
+                if not self._waiting and self._closing:
+                    return
+                group = self._take()
+                seal = self._seal_asked
+                self._seal_asked = False
+            if group:
+                self._write_group(group)
+            if seal or self._end_bytes >= self._segment_bytes:
+                self._roll(self._end_bytes)
+
+    def _take(self) -> list[_Frame]:
+        group: list[_Frame] = []
+        events = 0
+        while self._waiting and events < GROUP_EVENTS:
+            group.append(self._waiting.popleft())
+            events += len(group[-1].lines)
+        return group
+
+    def _write_group(self, group: list[_Frame]) -> None:
+        error: HoldfastError | None = None
+        try:
+            self._commit(group)
+        except Unavailable as refused:
+            error = refused
+        except Exception as fault:
+            # Whatever it was, the senders must hear that nothing is certain, and the thread must live.
+            log.exception("journal group failed")
+            error = Unavailable(f"the journal's writer failed: {fault}", code="unknown_outcome", retry_s=1.0)
+        with self._gate:
+            self._waiting_bytes -= sum(frame.size_bytes for frame in group)
+            if error is None:
+                self._fault = None
+            else:
+                self._failed_groups += 1
+                self._fault = error.message
+        if error is None:
+            for heard in self._listeners:
+                heard()
+        for loop in {frame.loop for frame in group}:
+            mine = [frame for frame in group if frame.loop is loop]
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and its callers with it
+                loop.call_soon_threadsafe(_answer, mine, error)
+
+    def _commit(self, group: list[_Frame]) -> None:
+        if self._fd is None:
+            self._open_next()
+        fd = self._fd
+        assert fd is not None
+        lines = b"".join([line for frame in group for line in frame.lines])
+        orgs: Counts = {}
+        for frame in group:
+            segment.add(frame.orgs, orgs)
+        last = group[-1].first + len(group[-1].lines) - 1
+        digests = [digest for frame in group for digest in frame.digests]
+        commit, sha = segment.commit_line(last, lines, orgs, self._sha, digests)
+        start = self._end_bytes
+        end = self._write_all(fd, lines + commit, start)
+        began = time.perf_counter()
+        try:
+            self._disk.sync(fd)
+        except OSError as fault:
+            self._abandon(fd, start)
+            raise Unavailable(
+                f"the disk failed to sync: {fault.strerror}", code="unknown_outcome", retry_s=1.0
+            ) from fault
+        with self._gate:
+            self._sync_ms.append((time.perf_counter() - began) * 1000)
+            self._end_bytes = end
+            self._sha = sha
+            segment.add(orgs, self._counts)
+            self._reader.grow(last, end, orgs)
+
+    def _write_all(self, fd: int, data: bytes, start: int) -> int:
+        """Write all of it or cut back to `start`: a short write is how a full disk begins."""
+        view = memoryview(data)
+        at = start
+        try:
+            while view:
+                wrote = self._disk.write(fd, view, at)
+                if wrote == 0:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                at += wrote
+                view = view[wrote:]
+        except OSError as fault:
+            try:
+                self._disk.truncate(fd, start)
+            except OSError:
+                self._abandon(fd, start)
+            full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise Unavailable(
+                f"the journal could not write: {fault.strerror}",
+                code="disk_full" if full else "journal_unavailable",
+                hint="Free space on the journal's volume; nothing that was answered for is at risk.",
+                retry_s=30.0 if full else 5.0,
+            ) from fault
+        return at
+
+    def _abandon(self, fd: int, end: int) -> None:
+        """End the segment at its last good commit: the next one's header will say so."""
+        with contextlib.suppress(OSError):
+            self._disk.truncate(fd, end)
+        with contextlib.suppress(OSError):
+            self._disk.close(fd)
+        self._fd = None
+
+    def _open_next(self) -> None:
+        """Open a segment where there is none to write to, after a failure or on a disk that was full."""
+        try:
+            self._fd, self._end_bytes = open_segment(
+                self._folder, self._disk, self._clock, self._reader, self._sha
+            )
+        except OSError as fault:
+            raise Unavailable(
+                f"no new journal segment could be opened: {fault.strerror}",
+                code="disk_full" if fault.errno == errno.ENOSPC else "journal_unavailable",
+                retry_s=30.0,
+            ) from fault
+
+    def _roll(self, size: int) -> None:
+        """Seal the active segment. What fails here loses nothing: the segment simply goes on."""
+        if self._fd is None or self._reader.active_is_empty:
+            return
+        try:
+            fd, end = open_segment(self._folder, self._disk, self._clock, self._reader, self._sha)
+        except OSError as fault:
+            log.warning("journal segment could not be sealed", reason=str(fault), size_bytes=size)
+            if not (self._folder / segment.ACTIVE).exists():
+                self._abandon(self._fd, size)
+            return
+        self._disk.close(self._fd)
+        self._fd, self._end_bytes = fd, end
+
+
+def _answer(group: list[_Frame], error: HoldfastError | None) -> None:
+    for frame in group:
+        if frame.done.cancelled():
+            continue
+        if error is None:
+            frame.done.set_result(frame.first)
+        else:
+            frame.done.set_exception(error)
+            frame.done.exception()  # seen: a caller that went away must not leave a warning
+
+
+def _lock(folder: Path) -> int:
+    fd = os.open(folder / "offline-sync.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise Conflict(
+            f"another process writes the journal in {folder}",
+            code="store_in_use",
+            hint="Stop the portal that runs on this data directory, or use its API.",
+        ) from None
+    return fd

@@ -1,0 +1,94 @@
+"""The Store port: units of work, and the transaction they run in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from sqlalchemy import Executable, Insert, Row, Table
+
+T = TypeVar("T")
+Params = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+class Tx(Protocol):
+    """One transaction, bound to one org or (org None) to none.
+
+    Bound to an org, every statement is narrowed to it: reads, updates and deletes get the
+    condition on each tenant table, inserted rows get the org and may not state another. Unbound
+    transactions are for the applier, membership reads, operators, and nothing else.
+
+    Errors: Unavailable `store_unavailable` when the store can't be reached or written (nothing
+    of the transaction happened, waiting helps); Rejected `poison` when the data breaks a rule of
+    the tables; Corrupt `store_corrupt` when the file is no store.
+    """
+
+    org: str | None
+
+    def rows(self, statement: Executable, params: Params | None = None) -> Sequence[Row[Any]]:
+        """All rows a statement gives."""
+        ...
+
+    def run(self, statement: Executable, params: Params | None = None) -> int:
+        """Execute a statement; how many rows it touched."""
+        ...
+
+    def insert(self, table: Table) -> Any:  # noqa: ANN401 - each dialect has a class of its own
+        """The engine's own insert, which knows `on_conflict_do_update` and `on_conflict_do_nothing`."""
+        ...
+
+    def many(self, statement: Insert, rows: Iterable[Sequence[Any]]) -> None:
+        """One insert for many rows, straight to the driver: for the applier's set statements.
+
+        Each row gives the values in the order of the statement's columns as they were named in
+        `insert(table).values(a=…, b=…)`... that is, in the table's order of those named. JSON columns
+        take text. Not narrowed to an org: unbound transactions only.
+        """
+        ...
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Undo only what is inside when it raises."""
+        ...
+
+
+class StoreStats(NamedTuple):
+    """A store's condition, from memory."""
+
+    engine: str
+    ok: bool | None
+    """What the last unit of work told: True, False, or None when there was none yet."""
+    observed_at_s: float
+    """When that was, seconds since 1970."""
+    reason: str | None
+    write_p95_ms: float | None
+    read_p95_ms: float | None
+
+
+class Store(Protocol):
+    """Tables, by units of work.
+
+    Durability: when `run` returns, its effect is on disk. Isolation: units of `run` happen one
+    after another; `read` sees a snapshot of finished ones. Every unit is all or nothing, and is
+    plain synchronous code that runs in a thread of the store's: it must not touch the loop.
+    """
+
+    async def run(self, org: str | None, work: Callable[[Tx], T]) -> T:
+        """Do a unit of work that writes, in one transaction."""
+        ...
+
+    async def read(self, org: str | None, work: Callable[[Tx], T]) -> T:
+        """Do a unit of work that only reads."""
+        ...
+
+    def transaction(self, org: str | None) -> AbstractContextManager[Tx]:
+        """A writing transaction here and now, in the caller's thread: for commands and tests."""
+        ...
+
+    def stats(self) -> StoreStats:
+        """The store's condition."""
+        ...
+
+    def close(self) -> None:
+        """Finish what runs, let go."""
+        ...

@@ -1,0 +1,263 @@
+"""The SQLite engine: WAL, synchronous FULL, one writer.
+
+One connection writes, in one thread, and owns the checkpoints: two that write and checkpoint at
+once can corrupt a WAL database before SQLite 3.51.3 (sqlite.org/wal.html, "WAL-reset bug"), and
+Debian 12 carries 3.40. Readers have a connection each per thread and see snapshots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Engine, Executable, Insert, Row, Table, create_engine, event
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from holdfast.core.errors import Conflict, Corrupt, HoldfastError, Rejected, Unavailable
+from holdfast.store import migrate
+from holdfast.store.port import Params, StoreStats, Tx
+from holdfast.store.scope import OrgEscape, check_rows, narrow
+
+T = TypeVar("T")
+
+READERS: Final = 2
+BUSY_TIMEOUT_MS: Final = 2_000
+"""How long to wait for another process's lock before the store counts as unavailable."""
+
+
+class SqliteTx:
+    """A transaction on one connection; see the port."""
+
+    def __init__(self, connection: Connection, org: str | None) -> None:
+        """Use `SqliteStore.run`, `read` or `transaction` to get one."""
+        self._connection = connection
+        self.org = org
+
+    def rows(self, statement: Executable, params: Params | None = None) -> Sequence[Row[Any]]:
+        """All rows a statement gives."""
+        return self._execute(statement, params).all()
+
+    def run(self, statement: Executable, params: Params | None = None) -> int:
+        """Execute; how many rows it touched."""
+        return int(self._execute(statement, params).rowcount)
+
+    def _execute(self, statement: Executable, params: Params | None) -> Any:  # noqa: ANN401
+        if self.org is not None:
+            check_rows(statement, params, self.org)
+            statement = narrow(statement, self.org)
+            if isinstance(statement, Insert) and isinstance(params, list | tuple):
+                params = [{**row, "org_id": self.org} for row in params] if "org_id" in statement.table.c else params
+        return self._connection.execute(statement, params)
+
+    def insert(self, table: Table) -> Any:  # noqa: ANN401
+        """SQLite's own insert."""
+        return sqlite_insert(table)
+
+    def many(self, statement: Insert, rows: Iterable[Sequence[Any]]) -> None:
+        """One insert for many rows, straight to sqlite3."""
+        if self.org is not None:
+            raise OrgEscape("`many` runs in an unbound transaction only")
+        raw = self._connection.connection.driver_connection
+        assert raw is not None
+        raw.executemany(_compiled(statement), rows)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo only what is inside when it raises."""
+        with self._connection.begin_nested():
+            yield
+
+
+_sql: dict[int, tuple[Insert, str]] = {}
+
+
+def _compiled(statement: Insert) -> str:
+    """The statement's text with `?` in the order of its columns; the statement object is kept."""
+    known = _sql.get(id(statement))
+    if known is None or known[0] is not statement:
+        text = str(statement.compile(dialect=_DIALECT))
+        known = _sql[id(statement)] = (statement, text)
+        if len(_sql) > 1000:
+            raise OrgEscape("insert statements must be built once, not once a batch")
+    return known[1]
+
+
+_DIALECT = create_engine("sqlite://").dialect
+
+
+class SqliteStore:
+    """A store in one SQLite file, or in memory for tests (path None)."""
+
+    def __init__(self, path: Path | None, *, migrated: bool = True) -> None:
+        """Open, and bring the tables to this version unless `migrated` says it was done.
+
+        Raises Conflict `store_in_use` when another process writes to the file, Unavailable when
+        it can't be opened, Corrupt when it is no store or of a newer version.
+        """
+        self._path = path
+        self._lock_fd = None if path is None else _lock(path)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader") if path else self._writer
+        self._write_engine = self._engine(read_only=False)
+        self._read_engine = self._write_engine if path is None else self._engine(read_only=True)
+        self._serial = threading.RLock()
+        self._seen: tuple[bool | None, float, str | None] = (None, 0.0, None)
+        self._write_ms: deque[float] = deque(maxlen=256)
+        self._read_ms: deque[float] = deque(maxlen=256)
+        if migrated:
+            self._writer.submit(self._migrate).result()
+
+    def _engine(self, *, read_only: bool) -> Engine:
+        def connect() -> sqlite3.Connection:
+            target = ":memory:" if self._path is None else str(self._path)
+            connection = sqlite3.connect(
+                target, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA foreign_keys=ON")
+            if self._path is not None and not read_only:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA cache_size=-16000")
+                connection.execute("PRAGMA wal_autocheckpoint=4000")
+            if read_only:
+                connection.execute("PRAGMA query_only=ON")
+            return connection
+
+        # A connection a thread of ours: the writer has one thread, so it has one connection.
+        engine = (
+            create_engine("sqlite://", creator=connect, poolclass=StaticPool)
+            if self._path is None or not read_only
+            else create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=READERS)
+        )
+        begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        return engine
+
+    def _migrate(self) -> None:
+        with self._translated(self._write_engine):
+            migrate.to_head(self._write_engine)
+
+    # The port's verbs
+
+    async def run(self, org: str | None, work: Callable[[Tx], T]) -> T:
+        """A unit of work that writes."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, org, work)
+
+    async def read(self, org: str | None, work: Callable[[Tx], T]) -> T:
+        """A unit of work that only reads."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, org, work)
+
+    @contextmanager
+    def transaction(self, org: str | None) -> Iterator[Tx]:
+        """A writing transaction in the caller's thread."""
+        with self._serial, self._translated(self._write_engine), self._write_engine.begin() as connection:
+            yield SqliteTx(connection, org)
+
+    def stats(self) -> StoreStats:
+        """What the last units told."""
+        ok, at_s, reason = self._seen
+        return StoreStats("sqlite", ok, at_s, reason, _p95(self._write_ms), _p95(self._read_ms))
+
+    def close(self) -> None:
+        """Finish what runs, checkpoint, let go."""
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        if self._read_engine is not self._write_engine:
+            self._read_engine.dispose()
+        if self._path is not None:
+            with contextlib.suppress(Exception), self._write_engine.connect() as connection:
+                # A checkpoint that fails loses nothing: the next start replays the WAL.
+                connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+        self._write_engine.dispose()
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+
+    # Inside
+
+    def _write(self, org: str | None, work: Callable[[Tx], T]) -> T:
+        began = time.perf_counter()
+        with self.transaction(org) as tx:
+            result = work(tx)
+        self._write_ms.append((time.perf_counter() - began) * 1000)
+        return result
+
+    def _read(self, org: str | None, work: Callable[[Tx], T]) -> T:
+        if self._read_engine is self._write_engine:
+            return self._write(org, work)
+        began = time.perf_counter()
+        with self._translated(self._read_engine), self._read_engine.begin() as connection:
+            result = work(SqliteTx(connection, org))
+        self._read_ms.append((time.perf_counter() - began) * 1000)
+        return result
+
+    @contextmanager
+    def _translated(self, engine: Engine) -> Iterator[None]:
+        """Turn the driver's errors into who must act, and remember how it went."""
+        try:
+            yield
+        except HoldfastError as known:
+            self._saw(known, engine)
+            raise
+        except DBAPIError as fault:
+            error = _translate(fault.orig)
+            self._saw(error, engine)
+            raise error from fault
+        except sqlite3.Error as fault:
+            error = _translate(fault)
+            self._saw(error, engine)
+            raise error from fault
+        self._saw(None, engine)
+
+    def _saw(self, error: HoldfastError | None, engine: Engine) -> None:
+        bad = isinstance(error, Unavailable | Corrupt)
+        if bad and self._path is not None:
+            # A handle that failed may point at a file that is gone or replaced: begin anew.
+            engine.dispose()
+        self._seen = (not bad, time.time(), error.message if bad and error else None)
+
+
+def _translate(fault: BaseException | None) -> HoldfastError:
+    """SQLite's result codes (sqlite.org/rescode.html) as who must act."""
+    code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return Corrupt(f"the store's file is damaged: {fault}", code="store_corrupt", hint="See the runbook store-outage.")
+    if code in (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE):
+        return Rejected(f"the data breaks a rule of the tables: {fault}", code="poison")
+    if isinstance(fault, sqlite3.DataError | sqlite3.InterfaceError | OverflowError):
+        return Rejected(f"the data does not fit the tables: {fault}", code="poison")
+    return Unavailable(f"the store does not answer: {fault}", retry_s=5.0)
+
+
+def _lock(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise Conflict(
+            f"another process writes the store {path.name} in {path.parent}",
+            code="store_in_use",
+            hint="Stop the portal that runs on this data directory, or use its API.",
+        ) from None
+    return fd
+
+
+def _p95(values: deque[float]) -> float | None:
+    ordered = sorted(values)
+    return round(ordered[int(len(ordered) * 0.95)], 3) if ordered else None
+
+
