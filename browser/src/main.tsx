@@ -1,0 +1,55 @@
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { systemClock } from "./core/clock";
+import "./looks/ground.css";
+import "./looks/frame.css";
+import "./looks/pages.css";
+import "./looks/lesson.css";
+import { App } from "./pages/app";
+import { isUnsaved, isWork } from "./state/entries";
+import { createPortal } from "./state/portal";
+
+const portal = createPortal({
+  fetch: (...request) => fetch(...request),
+  clock: systemClock,
+  storageOf: () => localStorage,
+  random: Math.random,
+  online: () => navigator.onLine,
+});
+
+/** A school's whole network comes back at one moment; its pages need not all send in the same one. */
+const BACK_ONLINE_SPREAD_MS = 2_000;
+
+addEventListener("online", () => {
+  void portal.health.ask();
+  setTimeout(portal.sending.tryNow, Math.random() * BACK_ONLINE_SPREAD_MS);
+});
+addEventListener("offline", () => void portal.health.ask());
+// Another tab signed in or out; all tabs share the one cookie.
+addEventListener("storage", ({ key }) => {
+  if (key === null || key.startsWith("holdfast.signedIn")) void portal.session.ask();
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") void portal.health.ask();
+});
+
+// The browser asks before the page closes, but only while something would be lost: a page with such a
+// listener is kept out of the browser's back-forward cache.
+const askBeforeLeaving = (event: BeforeUnloadEvent) => event.preventDefault();
+let asks = false;
+effect(() => {
+  const mayLose = portal.sending.entries.value.some((entry) => isWork(entry) && isUnsaved(entry));
+  if (mayLose === asks) return;
+  asks = mayLose;
+  if (mayLose) addEventListener("beforeunload", askBeforeLeaving);
+  else removeEventListener("beforeunload", askBeforeLeaving);
+});
+
+void portal.session.ask();
+void portal.health.ask();
+
+const root = document.getElementById("app");
+if (root) {
+  root.replaceChildren();
+  render(<App portal={portal} />, root);
+}

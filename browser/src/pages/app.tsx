@@ -1,0 +1,139 @@
+import { useState } from "preact/hooks";
+import { LocationProvider, Route, Router } from "preact-iso";
+import { inWords } from "../core/problem";
+import type { Portal } from "../state/portal";
+import type { Principal } from "../wire/shapes";
+import { BrokenPage } from "./broken-page";
+import { CoursePage } from "./course";
+import { CoursesPage } from "./courses";
+import { SignInAgain, SignOutAnyway, useSignOut } from "./dialogs";
+import { Heading } from "./heading";
+import { LessonPage } from "./lesson";
+import { Brand } from "./marks";
+import { SaveLine } from "./save-line";
+import { SignInPage } from "./sign-in";
+import { StaffPage } from "./staff";
+import { StatusLine } from "./status-line";
+import { PortalContext, usePortal } from "./use-portal";
+
+/** Links to the server's own answers and to a lesson's files are the browser's to follow, not ours. */
+const OUR_PAGES = /^\/(?!api\/)/;
+
+export function App({ portal }: { portal: Portal }) {
+  return (
+    <PortalContext.Provider value={portal}>
+      <LocationProvider scope={OUR_PAGES}>
+        <Frame />
+      </LocationProvider>
+    </PortalContext.Provider>
+  );
+}
+
+function Frame() {
+  const { session, health } = usePortal();
+  const state = session.state.value;
+  const principal = session.session.value?.principal;
+  // "Not now" is about this ending of the session; the next one asks again.
+  const [putOff, setPutOff] = useState<unknown>();
+  const demo = session.session.value?.demo || health.service.value.health?.demo;
+  const askAgain = () => setPutOff(undefined);
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
+      <header class="top">
+        <a class="brand" href="/">
+          <Brand /> Holdfast
+        </a>
+        {principal && <Person principal={principal} />}
+      </header>
+      {demo && <p class="demo-line">Demonstration portal: data here is for trying things out</p>}
+      <main id="main" tabIndex={-1}>
+        <BrokenPage>
+          <Content />
+        </BrokenPage>
+      </main>
+      <SaveLine {...(state.phase === "expired" && { onSignIn: askAgain })} />
+      <footer class="foot">
+        <StatusLine />
+      </footer>
+      {state.phase === "expired" && putOff !== state && <SignInAgain onLater={() => setPutOff(state)} />}
+    </>
+  );
+}
+
+function Content() {
+  const { session } = usePortal();
+  const state = session.state.value;
+  switch (state.phase) {
+    case "asking":
+      return <p class="loading">Asking the server who is signed in…</p>;
+    case "unknown":
+      return (
+        <section>
+          <Heading title="We could not ask the server" />
+          <p role="alert">
+            {inWords(state.problem)} Whether you are signed in is not known until it answers; this page asks
+            again by itself.
+          </p>
+          <button type="button" onClick={() => void session.ask()}>
+            Try now
+          </button>
+        </section>
+      );
+    case "out":
+      return <SignInPage />;
+    case "in":
+    case "expired": {
+      const { principal } = state.session;
+      // A page keeps nothing for the next person: another owner starts with fresh ones.
+      return <Pages key={`${principal.orgId} ${principal.userId}`} principal={principal} />;
+    }
+  }
+}
+
+function Pages({ principal }: { principal: Principal }) {
+  return (
+    <Router>
+      <Route path="/" component={isLearner(principal) ? CoursesPage : StaffPage} />
+      <Route path="/staff" component={StaffPage} />
+      <Route path="/courses/:courseId" component={CoursePage} />
+      <Route path="/courses/:courseId/lessons/:lessonId" component={LessonPage} />
+      <Route default component={NoSuchPage} />
+    </Router>
+  );
+}
+
+const isLearner = ({ roles }: Principal): boolean => roles.includes("learner");
+const isStaff = ({ roles }: Principal): boolean => roles.includes("admin") || roles.includes("operator");
+
+function Person({ principal }: { principal: Principal }) {
+  const org = principal.orgs.find(({ id }) => id === principal.orgId);
+  const signOut = useSignOut();
+  return (
+    <div class="person">
+      <span>
+        {principal.name}
+        {org && <span class="small"> {org.name}</span>}
+      </span>
+      {isLearner(principal) && isStaff(principal) && <a href="/staff">Your other roles</a>}
+      <button type="button" class="quiet" onClick={signOut.begin} disabled={signOut.waiting}>
+        {signOut.waiting ? "Saving…" : "Sign out"}
+      </button>
+      {signOut.problem && <p role="alert">{signOut.problem}</p>}
+      {signOut.asking && <SignOutAnyway onStay={signOut.stay} onLeave={signOut.leave} />}
+    </div>
+  );
+}
+
+function NoSuchPage() {
+  return (
+    <>
+      <Heading title="There is no such page" />
+      <p>
+        <a href="/">Go to the first page</a>
+      </p>
+    </>
+  );
+}

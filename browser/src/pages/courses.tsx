@@ -1,0 +1,54 @@
+import type { CourseCard } from "../wire/shapes";
+import { Heading } from "./heading";
+import { AsOf, NothingYet } from "./read-state";
+import { usePortal, useRead } from "./use-portal";
+import { onDay } from "./words";
+
+export function CoursesPage() {
+  const { reads } = usePortal();
+  const read = reads.courses();
+  const shown = useRead(read);
+  const retry = () => void read.load();
+  if (shown.value === undefined) return <NothingYet shown={shown} what="your courses" onRetry={retry} />;
+
+  const assigned = shown.value.items.filter((course) => course.assigned);
+  const open = shown.value.items.filter((course) => !course.assigned);
+  return (
+    <>
+      <Heading title="Your courses" />
+      {assigned.length === 0 && <p>No course is assigned to you yet.</p>}
+      <Cards courses={assigned} />
+      {open.length > 0 && (
+        <>
+          <h2>Also open to you</h2>
+          <Cards courses={open} />
+        </>
+      )}
+      <AsOf shown={shown} onRetry={retry} />
+    </>
+  );
+}
+
+function Cards({ courses }: { courses: CourseCard[] }) {
+  if (courses.length === 0) return null;
+  return (
+    <ul class="cards">
+      {courses.map((course) => (
+        <li key={course.id} class="card">
+          <h3>
+            <a href={`/courses/${encodeURIComponent(course.id)}`}>{course.title}</a>
+          </h3>
+          <p class="card-description">{course.description}</p>
+          {course.note && <p class="note">{course.note}</p>}
+          <div class="card-foot">
+            <progress max={100} value={course.percent} aria-label={`Progress in ${course.title}`} />
+            <p class="small">
+              {course.completedLessons} of {course.lessonCount} lessons complete ·{" "}
+              {Math.floor(course.percent)} %{course.dueAt && <> · due {onDay(course.dueAt)}</>}
+            </p>
+          </div>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,125 @@
+import { useRef } from "preact/hooks";
+import { lessonCompleted } from "../state/acts";
+import { isUnsaved, newest } from "../state/entries";
+import type { Lesson } from "../wire/shapes";
+import { lessonPath } from "./course";
+import { Heading } from "./heading";
+import { Mark } from "./marks";
+import { Quiz } from "./quiz";
+import { AsOf, NothingYet } from "./read-state";
+import { SaveState } from "./save-state";
+import { usePortal, useRead } from "./use-portal";
+import { useReading } from "./use-reading";
+
+export function LessonPage({ courseId = "", lessonId = "" }: { courseId?: string; lessonId?: string }) {
+  const { reads } = usePortal();
+  const read = reads.lesson(courseId, lessonId);
+  const shown = useRead(read);
+  const retry = () => void read.load();
+  if (shown.value === undefined) return <NothingYet shown={shown} what="this lesson" onRetry={retry} />;
+  return (
+    <>
+      <LessonView key={`${courseId} ${lessonId}`} lesson={shown.value} />
+      <AsOf shown={shown} onRetry={retry} />
+    </>
+  );
+}
+
+function LessonView({ lesson }: { lesson: Lesson }) {
+  const article = useRef<HTMLElement>(null);
+  useReading(lesson, article);
+  return (
+    <>
+      <p class="way">
+        <a href={`/courses/${encodeURIComponent(lesson.courseId)}`}>All lessons of this course</a>
+      </p>
+      <Heading title={lesson.title} />
+      <ReadSoFar lesson={lesson} article={article} />
+      {/* The server sanitises a lesson before it stores it; nothing else is ever put in as HTML. */}
+      <article ref={article} class="lesson" dangerouslySetInnerHTML={{ __html: lesson.html }} />
+      {lesson.quiz && lesson.quiz.questions.length > 0 && (
+        <Quiz lesson={lesson} questions={lesson.quiz.questions} />
+      )}
+      <Complete lesson={lesson} />
+      <nav class="neighbours" aria-label="Neighbouring lessons">
+        {lesson.previousLessonId && (
+          <a href={lessonPath(lesson.courseId, lesson.previousLessonId)} rel="prev">
+            Previous lesson
+          </a>
+        )}
+        {lesson.nextLessonId && (
+          <a href={lessonPath(lesson.courseId, lesson.nextLessonId)} rel="next">
+            Next lesson
+          </a>
+        )}
+      </nav>
+    </>
+  );
+}
+
+function ReadSoFar({ lesson, article }: { lesson: Lesson; article: { current: HTMLElement | null } }) {
+  const { sending, session } = usePortal();
+  const percent = Math.floor(lesson.progress.percent);
+  const entry = newest(
+    sending.entries.value,
+    session.owner.value,
+    "lesson.progressed",
+    (body) => body.lessonId === lesson.id && body.courseId === lesson.courseId,
+  );
+  const here = entry?.draft.kind === "lesson.progressed" ? entry.draft.body.percent : 0;
+
+  function goOn() {
+    const box = article.current?.getBoundingClientRect();
+    if (!box) return;
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const top = scrollY + box.top + (box.height * percent) / 100 - innerHeight / 2;
+    scrollTo({ top, behavior: calm ? "auto" : "smooth" });
+  }
+
+  return (
+    <p class="small read-so-far">
+      <span>Read: {percent} % on the server.</span>
+      {entry && here > percent && (
+        <span>
+          {" "}
+          Here: {here} %, <SaveState entry={entry} />
+        </span>
+      )}
+      {percent > 0 && percent < 100 && (
+        <button type="button" class="quiet" onClick={goOn}>
+          Go to where you were
+        </button>
+      )}
+    </p>
+  );
+}
+
+function Complete({ lesson }: { lesson: Lesson }) {
+  const { sending, session } = usePortal();
+  const entry = newest(
+    sending.entries.value,
+    session.owner.value,
+    "lesson.completed",
+    (body) => body.lessonId === lesson.id && body.courseId === lesson.courseId,
+  );
+  const underWay = entry !== undefined && isUnsaved(entry);
+  const saved = lesson.progress.completed || entry?.state.name === "saved";
+  return (
+    <section class={`complete ${saved ? "complete-saved" : ""}`} aria-label="Completing this lesson">
+      {saved ? (
+        <p>
+          <Mark sign="tick" /> <strong>Lesson complete</strong>,{" "}
+          <span role="status">saved on the server</span>
+          {!lesson.progress.completed && <span class="small"> It is not in the course's figures yet.</span>}
+        </p>
+      ) : (
+        <p>
+          <button type="button" disabled={underWay} onClick={() => sending.add(lessonCompleted(lesson))}>
+            {underWay ? "Marked as complete" : "Mark as complete"}
+          </button>{" "}
+          <SaveState entry={entry} />
+        </p>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,44 @@
+import { inWords } from "../core/problem";
+import type { Shown } from "../state/reads";
+import { Heading } from "./heading";
+import { usePortal } from "./use-portal";
+import { atTime } from "./words";
+
+/** Stands where a page would, until there is something to show. */
+export function NothingYet({
+  shown,
+  what,
+  onRetry,
+}: {
+  shown: Shown<unknown>;
+  what: string;
+  onRetry: () => void;
+}) {
+  if (shown.problem === undefined) return <p class="loading">Loading {what}…</p>;
+  return (
+    <section>
+      <Heading title={`We could not load ${what}`} />
+      <p role="alert">
+        {inWords(shown.problem)} {shown.problem.hint}
+      </p>
+      <button type="button" onClick={onRetry} disabled={shown.loading}>
+        {shown.loading ? "Trying…" : "Try again"}
+      </button>
+    </section>
+  );
+}
+
+/** How old the figures above are; said always, because they are the server's and not this page's. */
+export function AsOf({ shown, onRetry }: { shown: Shown<{ dataAsOf: string }>; onRetry: () => void }) {
+  const { clock } = usePortal();
+  if (shown.value === undefined) return null;
+  return (
+    <p class="as-of">
+      As the server had it at {atTime(shown.value.dataAsOf, clock.now())}.
+      {shown.problem && ` Newer figures could not be loaded: ${inWords(shown.problem)}`}{" "}
+      <button type="button" class="quiet" onClick={onRetry} disabled={shown.loading}>
+        {shown.loading ? "Looking…" : "Look again"}
+      </button>
+    </p>
+  );
+}

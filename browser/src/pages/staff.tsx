@@ -1,0 +1,68 @@
+import type { Principal } from "../wire/shapes";
+import { Heading } from "./heading";
+import { StatusLine } from "./status-line";
+import { usePortal } from "./use-portal";
+import { roleInWords } from "./words";
+
+/** For those who run a school or the platform: who they are and how things stand. Their pages come later. */
+export function StaffPage() {
+  const { session } = usePortal();
+  const principal = session.session.value?.principal;
+  if (principal === undefined) return null;
+  return (
+    <>
+      <Heading title={`Hello, ${principal.name}`} />
+      <p class="lead">
+        This release has pages for learners only. Pages for administrators and operators come in a later one;
+        until then you work over the interface and the command line.
+      </p>
+      <h2>Who you are here</h2>
+      <Who principal={principal} />
+      <h2>How the portal is</h2>
+      <StatusLine />
+      <p class="small">
+        <a href="/api/health">All that health reports to you</a>, as JSON.
+      </p>
+      <h2>What you can do now</h2>
+      <ul>
+        <li>
+          Call the interface: <a href="/api/openapi.json">/api/openapi.json</a> describes every call this
+          server answers, and which of them are for you.
+        </li>
+        <li>
+          On the server's own machine, <code>holdfast --help</code> lists the commands, for example{" "}
+          <code>holdfast import-course PATH --org SLUG</code> to bring in a course written in Markdown.
+        </li>
+      </ul>
+    </>
+  );
+}
+
+function Who({ principal }: { principal: Principal }) {
+  return (
+    <dl class="facts">
+      <div>
+        <dt>Name</dt>
+        <dd>{principal.name}</dd>
+      </div>
+      <div>
+        <dt>E-mail</dt>
+        <dd>{principal.email}</dd>
+      </div>
+      {principal.orgs.map((org) => (
+        <div key={org.id}>
+          <dt>{org.id === principal.orgId ? "Organisation" : "Also in"}</dt>
+          <dd>
+            {org.name}: {org.roles.map(roleInWords).join(", ")}
+          </dd>
+        </div>
+      ))}
+      {principal.roles.includes("operator") && (
+        <div>
+          <dt>Platform</dt>
+          <dd>{roleInWords("operator")}</dd>
+        </div>
+      )}
+    </dl>
+  );
+}

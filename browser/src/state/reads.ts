@@ -1,0 +1,95 @@
+/**
+ * What the server last said about courses and lessons. Nothing a learner does is added in here: a page
+ * lays the entries' own states beside it, so that the two are never taken for one another.
+ */
+import { type ReadonlySignal, signal } from "@preact/signals";
+import type { Clock } from "../core/clock";
+import type { Problem } from "../core/problem";
+import type { Calls } from "../wire/calls";
+import type { Answer } from "../wire/client";
+import type { Course, CourseList, Lesson } from "../wire/shapes";
+
+export interface Shown<T> {
+  value?: T;
+  /** Why the last attempt brought nothing. The value of an earlier one stays beside it. */
+  problem?: Problem;
+  loading: boolean;
+}
+
+export interface Read<T> {
+  readonly shown: ReadonlySignal<Shown<T>>;
+  load(): Promise<void>;
+}
+
+/** Receipts come before the rows are written. These are the moments to look again. */
+const LOOK_AGAIN_AFTER_MS = [1_000, 3_000, 9_000, 30_000];
+
+export type Reads = ReturnType<typeof createReads>;
+
+export function createReads(calls: Calls, clock: Clock, onSignedOut: () => void) {
+  const known = new Map<string, Read<unknown>>();
+  const onScreen = new Set<Read<unknown>>();
+  let cancelLooks: (() => void)[] = [];
+
+  function open<T>(key: string, ask: () => Promise<Answer<T>>): Read<T> {
+    const before = known.get(key);
+    if (before) return before as Read<T>;
+    const shown = signal<Shown<T>>({ loading: false });
+    let asked = 0;
+    const read: Read<T> = {
+      shown,
+      async load() {
+        asked += 1;
+        const mine = asked;
+        shown.value = { ...shown.peek(), loading: true };
+        const answer = await ask();
+        // Answers may overtake each other: only the last question's counts.
+        if (mine !== asked) return;
+        const { value } = shown.peek();
+        if (answer.ok) shown.value = { value: answer.value, loading: false };
+        else {
+          shown.value = { ...(value && { value }), problem: answer.problem, loading: false };
+          if (answer.problem.family === "signIn") onSignedOut();
+        }
+      },
+    };
+    known.set(key, read);
+    return read;
+  }
+
+  return {
+    courses: (): Read<CourseList> => open("courses", calls.courses),
+
+    course: (courseId: string): Read<Course> => open(`course ${courseId}`, () => calls.course(courseId)),
+
+    lesson: (courseId: string, lessonId: string): Read<Lesson> =>
+      open(`lesson ${courseId} ${lessonId}`, () => calls.lesson(courseId, lessonId)),
+
+    /** Loads what a page shows, and keeps it fresh until the answer is called. */
+    watch(read: Read<unknown>): () => void {
+      onScreen.add(read);
+      void read.load();
+      return () => void onScreen.delete(read);
+    },
+
+    lookAgainSoon(): void {
+      for (const cancel of cancelLooks) cancel();
+      cancelLooks = LOOK_AGAIN_AFTER_MS.map((ms) =>
+        clock.after(ms, () => {
+          for (const read of onScreen) void read.load();
+        }),
+      );
+    },
+
+    /** The server can be reached again, or somebody signed in again. */
+    retryFailed(): void {
+      for (const read of onScreen) if (read.shown.peek().problem) void read.load();
+    },
+
+    /** Somebody else is here now: nothing read for the one before may be shown. */
+    forget(): void {
+      for (const cancel of cancelLooks) cancel();
+      known.clear();
+    },
+  };
+}

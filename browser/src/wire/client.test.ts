@@ -1,0 +1,70 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { systemClock } from "../core/clock";
+import { believeCourseList } from "./believe";
+import { createWire } from "./client";
+
+const COURSES = { items: [], dataAsOf: "2031-01-01T00:00:00Z" };
+
+function wireTo(answer: () => Promise<Response>, csrfToken = "token") {
+  const fetch = vi.fn<typeof globalThis.fetch>(answer);
+  const wire = createWire({ fetch, clock: systemClock, csrfToken: () => csrfToken });
+  return { fetch, read: () => wire.call({ method: "GET", path: "/api/x" }, believeCourseList), wire };
+}
+
+const json = (value: unknown, init: ResponseInit = {}) =>
+  new Response(JSON.stringify(value), {
+    ...init,
+    headers: { "Content-Type": "application/json", ...init.headers },
+  });
+
+describe("a call over the wire", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it("believes an answer that is what it should be", async () => {
+    const { read } = wireTo(async () => json(COURSES));
+    expect(await read()).toEqual({ ok: true, value: COURSES });
+  });
+
+  it("does not believe a captive portal's page, although it says 200", async () => {
+    const page = async () =>
+      new Response("<html>Log in to the café</html>", { headers: { "Content-Type": "text/html" } });
+    expect(await wireTo(page).read()).toMatchObject({
+      ok: false,
+      problem: { family: "garbled", status: 200 },
+    });
+  });
+
+  it("does not believe JSON of another shape", async () => {
+    const { read } = wireTo(async () => json({ login: "required" }));
+    expect(await read()).toMatchObject({ ok: false, problem: { family: "garbled" } });
+  });
+
+  it("tells a network error apart from the server's own problem", async () => {
+    const dead = wireTo(async () => Promise.reject(new TypeError("Failed to fetch")));
+    expect(await dead.read()).toMatchObject({ ok: false, problem: { family: "unreachable", status: 0 } });
+    const busy = wireTo(async () => new Response("", { status: 503, headers: { "Retry-After": "9" } }));
+    expect(await busy.read()).toMatchObject({ ok: false, problem: { family: "later", retryAfterS: 9 } });
+  });
+
+  it("gives up on a server that never answers", async () => {
+    const { fetch, wire } = wireTo(async () => json(COURSES));
+    fetch.mockImplementation(
+      (_, init) =>
+        new Promise((_resolve, reject) => {
+          init?.signal?.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")));
+        }),
+    );
+    const answer = wire.call({ method: "GET", path: "/api/x" }, believeCourseList);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(await answer).toMatchObject({ ok: false, problem: { family: "unreachable" } });
+  });
+
+  it("carries the CSRF token with a write, and not with a read", async () => {
+    const { fetch, read, wire } = wireTo(async () => json(COURSES), "proof");
+    await read();
+    await wire.call({ method: "POST", path: "/api/y", body: "{}" }, believeCourseList);
+    const headers = fetch.mock.calls.map(([, init]) => new Headers(init?.headers).get("X-CSRF-Token"));
+    expect(headers).toEqual([null, "proof"]);
+  });
+});

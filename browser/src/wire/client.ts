@@ -1,0 +1,98 @@
+/**
+ * The only place that calls `fetch`. Every call ends in an `Answer`: a value that was believed, or a
+ * problem that says who must act. Nothing here throws, and nothing here tries again.
+ */
+import type { Clock } from "../core/clock";
+import { garbled, type Problem, problemFrom, unreachable } from "../core/problem";
+import type { Believe } from "./believe";
+
+export type Answer<T> = { ok: true; value: T } | { ok: false; problem: Problem };
+
+export interface Ask {
+  method: "GET" | "POST";
+  path: string;
+  /** The exact text to send. The caller writes it, because a checksum is taken over some of its bytes. */
+  body?: string;
+  headers?: Record<string, string>;
+  /** Let the request outlive the page. Browsers allow 64 KiB of these at a time. */
+  keepalive?: boolean;
+}
+
+export interface Wire {
+  call<T>(ask: Ask, believe: Believe<T>): Promise<Answer<T>>;
+}
+
+export interface WireParts {
+  fetch: typeof fetch;
+  clock: Clock;
+  /** The session's token; a write without it is refused, which is what stops other sites from writing. */
+  csrfToken: () => string | undefined;
+}
+
+/** A connection that hangs would hold a lane for minutes; the same id can be sent again at no risk. */
+const DEADLINE_MS = 20_000;
+
+export function createWire(parts: WireParts): Wire {
+  return {
+    async call(ask, believe) {
+      const ended = new AbortController();
+      const cancel = parts.clock.after(DEADLINE_MS, () => ended.abort());
+      try {
+        const response = await parts.fetch(ask.path, {
+          method: ask.method,
+          headers: headersOf(ask, parts.csrfToken()),
+          credentials: "same-origin",
+          // An answer belongs to one principal: on a shared device no cache may hand it to the next.
+          cache: "no-store",
+          // The portal redirects no call; a captive portal does.
+          redirect: "error",
+          signal: ended.signal,
+          ...(ask.body === undefined ? {} : { body: ask.body }),
+          ...(ask.keepalive ? { keepalive: true } : {}),
+        });
+        return judge(response, await response.text(), believe, parts.clock.now());
+      } catch {
+        return {
+          ok: false,
+          problem: unreachable(
+            ended.signal.aborted
+              ? `The server did not answer within ${DEADLINE_MS / 1_000} s.`
+              : "The server could not be reached.",
+          ),
+        };
+      } finally {
+        cancel();
+      }
+    },
+  };
+}
+
+function headersOf(ask: Ask, csrfToken: string | undefined): Record<string, string> {
+  return {
+    Accept: "application/json, application/problem+json",
+    ...(ask.body === undefined ? {} : { "Content-Type": "application/json" }),
+    ...(ask.method === "GET" || csrfToken === undefined ? {} : { "X-CSRF-Token": csrfToken }),
+    ...ask.headers,
+  };
+}
+
+function judge<T>(response: Response, text: string, believe: Believe<T>, nowMs: number): Answer<T> {
+  const contentType = response.headers.get("Content-Type") ?? "";
+  if (!response.ok) {
+    const head = { status: response.status, contentType, retryAfter: response.headers.get("Retry-After") };
+    return { ok: false, problem: problemFrom(head, text, nowMs) };
+  }
+  const value = believe(response.status === 204 ? null : jsonOf(contentType, text));
+  return value === undefined
+    ? { ok: false, problem: garbled(response.status, "The answer was not one this portal gives.") }
+    : { ok: true, value };
+}
+
+function jsonOf(contentType: string, text: string): unknown {
+  if (!contentType.includes("json")) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
