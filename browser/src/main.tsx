@@ -8,6 +8,7 @@ import "./looks/lesson.css";
 import { App } from "./pages/app";
 import { isUnsaved, isWork } from "./state/entries";
 import { createPortal } from "./state/portal";
+import { SIGNED_IN_KEY } from "./state/session";
 
 const portal = createPortal({
   fetch: (...request) => fetch(...request),
@@ -27,10 +28,13 @@ addEventListener("online", () => {
 addEventListener("offline", () => void portal.health.ask());
 // Another tab signed in or out; all tabs share the one cookie.
 addEventListener("storage", ({ key }) => {
-  if (key === null || key.startsWith("holdfast.signedIn")) void portal.session.ask();
+  if (key === null || key === SIGNED_IN_KEY) void portal.session.ask();
 });
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") void portal.health.ask();
+  if (document.visibilityState !== "visible") return;
+  void portal.health.ask();
+  // The same person may have signed in again in another tab meanwhile.
+  if (!portal.session.signedIn.peek()) void portal.session.ask();
 });
 
 // The browser asks before the page closes, but only while something would be lost: a page with such a

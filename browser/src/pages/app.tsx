@@ -56,7 +56,7 @@ function Frame() {
       </main>
       <SaveLine {...(state.phase === "expired" && { onSignIn: askAgain })} />
       <footer class="foot">
-        <StatusLine />
+        <StatusLine spoken />
       </footer>
       {state.phase === "expired" && putOff !== state && <SignInAgain onLater={() => setPutOff(state)} />}
     </>
@@ -94,9 +94,11 @@ function Content() {
 }
 
 function Pages({ principal }: { principal: Principal }) {
+  // Opening a lesson declares that somebody learns there: who only runs the school must not, by accident.
+  if (!isLearner(principal)) return <StaffPage />;
   return (
     <Router>
-      <Route path="/" component={isLearner(principal) ? CoursesPage : StaffPage} />
+      <Route path="/" component={CoursesPage} />
       <Route path="/staff" component={StaffPage} />
       <Route path="/courses/:courseId" component={CoursePage} />
       <Route path="/courses/:courseId/lessons/:lessonId" component={LessonPage} />

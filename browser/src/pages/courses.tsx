@@ -16,6 +16,7 @@ export function CoursesPage() {
   return (
     <>
       <Heading title="Your courses" />
+      <h2>Assigned to you</h2>
       {assigned.length === 0 && <p>No course is assigned to you yet.</p>}
       <Cards courses={assigned} />
       {open.length > 0 && (

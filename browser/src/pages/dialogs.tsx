@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { inWords, type Problem } from "../core/problem";
-import { isUnsaved, isWork } from "../state/entries";
+import { unsavedOf } from "../state/entries";
 import { SignInForm } from "./sign-in";
 import { usePortal } from "./use-portal";
 import { counted } from "./words";
@@ -31,7 +31,7 @@ function Modal({
 /** Over the page, when the server no longer knows the session: the page and its events stay as they are. */
 export function SignInAgain({ onLater }: { onLater: () => void }) {
   const { session, sending } = usePortal();
-  const unsaved = sending.entries.value.filter((entry) => isWork(entry) && isUnsaved(entry)).length;
+  const unsaved = unsavedOf(sending.entries.value, session.owner.value).length;
   const email = session.session.value?.principal.email ?? "";
   return (
     <Modal title="Please sign in again" onClose={onLater}>
@@ -51,8 +51,8 @@ export function SignInAgain({ onLater }: { onLater: () => void }) {
 
 /** Asked only while something has no receipt. */
 export function SignOutAnyway({ onStay, onLeave }: { onStay: () => void; onLeave: () => void }) {
-  const { sending } = usePortal();
-  const unsaved = sending.entries.value.filter((entry) => isWork(entry) && isUnsaved(entry)).length;
+  const { sending, session } = usePortal();
+  const unsaved = unsavedOf(sending.entries.value, session.owner.value).length;
   return (
     <Modal title="Not everything is saved yet" onClose={onStay}>
       {unsaved > 0 ? (
@@ -85,7 +85,7 @@ export function useSignOut() {
   const [asking, setAsking] = useState(false);
   const [waiting, setWaiting] = useState(false);
   const [problem, setProblem] = useState<Problem>();
-  const mayLose = () => sending.entries.peek().some((entry) => isWork(entry) && isUnsaved(entry));
+  const mayLose = () => unsavedOf(sending.entries.peek(), session.owner.peek()).length > 0;
 
   /** What is on its way gets a moment to arrive before anybody is asked about it. */
   async function arrived() {

@@ -78,11 +78,10 @@ function ReadSoFar({ lesson, article }: { lesson: Lesson; article: { current: HT
 
   return (
     <p class="small read-so-far">
-      <span>Read: {percent} % on the server.</span>
+      <span>Server’s figures: {percent} % read.</span>
       {entry && here > percent && (
         <span>
-          {" "}
-          Here: {here} %, <SaveState entry={entry} />
+          Here: {here} % read, <SaveState entry={entry} />
         </span>
       )}
       {percent > 0 && percent < 100 && (

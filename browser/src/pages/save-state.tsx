@@ -19,12 +19,9 @@ function inWords(state: EntryState): string {
         ? "not saved yet: keep this page open and sign in again"
         : "not saved yet: waiting for the person who did it";
     case "waiting":
-      return `not saved yet: keep this page open (${bare(state.why)})`;
+      return "not saved yet: keep this page open";
   }
 }
-
-/** A reason within a sentence of ours has no full stop of its own. */
-const bare = (why: string): string => why.replace(/\.$/, "");
 
 /** How far one event has come, in words. Says nothing before there is an event. */
 export function SaveState({ entry }: { entry: Entry | undefined }) {
@@ -37,7 +34,7 @@ export function SaveState({ entry }: { entry: Entry | undefined }) {
       {state?.name === "waiting" && (
         <span class="countdown">
           {", next try in "}
-          <Countdown dueAtMs={state.dueAtMs} />
+          <Countdown dueAtMs={state.dueAtMs} /> <span class="why">({state.why.replace(/\.$/, "")})</span>
         </span>
       )}
     </span>

@@ -1,4 +1,4 @@
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { inWords, type Problem } from "../core/problem";
 import { Heading } from "./heading";
 import { usePortal } from "./use-portal";
@@ -18,6 +18,7 @@ export function SignInPage() {
   );
 }
 
+/** With an e-mail already known, the password is what is asked for. */
 export function SignInForm({ email: firstEmail = "", onDone }: { email?: string; onDone?: () => void }) {
   const { session, health } = usePortal();
   const [email, setEmail] = useState(firstEmail);
@@ -25,6 +26,10 @@ export function SignInForm({ email: firstEmail = "", onDone }: { email?: string;
   const [problem, setProblem] = useState<Problem>();
   const [asking, setAsking] = useState(false);
   const passwordField = useRef<HTMLInputElement>(null);
+
+  useEffect(() => {
+    if (firstEmail) passwordField.current?.focus();
+  }, [firstEmail]);
 
   async function submit(event: Event) {
     event.preventDefault();

@@ -19,7 +19,7 @@ const REACH_WORDS: Record<Exclude<Reach, "reached">, string> = {
 };
 
 /** How the service is, in one small line; what is lost and what still works behind it. */
-export function StatusLine() {
+export function StatusLine({ spoken = false }: { spoken?: boolean }) {
   const { health, clock } = usePortal();
   const service = health.service.value;
   const losses = service.reach === "reached" ? (service.health?.degradations ?? []) : [];
@@ -27,7 +27,7 @@ export function StatusLine() {
     <div class={`status-line status-${colourOf(service)}`}>
       <span class="status-dot" aria-hidden="true" />
       <div>
-        <span role="status">{wordsOf(service)}</span>
+        <span {...(spoken && { role: "status" })}>{wordsOf(service)}</span>
         {service.reach !== "reached" && service.confirmedAtMs !== undefined && (
           <span> Last answer at {atTime(new Date(service.confirmedAtMs).toISOString(), clock.now())}.</span>
         )}

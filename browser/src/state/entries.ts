@@ -1,6 +1,6 @@
 /** An event on its way to the server, as a page sees it. */
 import type { BodyOfKind, Kind } from "../wire/shapes";
-import type { Owner } from "./session";
+import { type Owner, sameOwner } from "./session";
 
 export type Lane = "progressQueue" | "analyticsQueue";
 
@@ -33,6 +33,10 @@ export const isUnsaved = (entry: Entry): boolean =>
 /** A learner's work, in contrast to figures about use: only work may hold a page open. */
 export const isWork = (entry: Entry): boolean => entry.lane === "progressQueue";
 
+/** A person's work that has no receipt yet. */
+export const unsavedOf = (entries: readonly Entry[], owner: Owner | undefined): Entry[] =>
+  entries.filter((entry) => isWork(entry) && isUnsaved(entry) && sameOwner(entry.owner, owner));
+
 /** The newest entry a page asks for, for example the last answer to one question. */
 export function newest<K extends Kind>(
   entries: readonly Entry[],
@@ -42,8 +46,7 @@ export function newest<K extends Kind>(
 ): Entry | undefined {
   return entries.findLast(
     (entry) =>
-      entry.owner.userId === owner?.userId &&
-      entry.owner.orgId === owner.orgId &&
+      sameOwner(entry.owner, owner) &&
       entry.draft.kind === kind &&
       matches(entry.draft.body as BodyOfKind[K]),
   );

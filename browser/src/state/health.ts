@@ -25,12 +25,13 @@ export interface HealthParts {
   clock: Clock;
   /** The browser's opinion: false is sure, true is a hope. */
   online: () => boolean;
-  onReachedAgain: () => void;
+  /** After every answer of the server; `again` when the one before was missing. */
+  onReached: (again: boolean) => void;
 }
 
 export type HealthWatch = ReturnType<typeof watchHealth>;
 
-export function watchHealth({ calls, clock, online, onReachedAgain }: HealthParts) {
+export function watchHealth({ calls, clock, online, onReached }: HealthParts) {
   const service = signal<Service>({ reach: "asking" });
   let cancelNext = () => {};
   let asking = false;
@@ -44,7 +45,7 @@ export function watchHealth({ calls, clock, online, onReachedAgain }: HealthPart
     const before = service.peek();
     if (answer.ok) {
       service.value = { reach: "reached", health: answer.value, confirmedAtMs: clock.now() };
-      if (before.reach !== "reached" && before.reach !== "asking") onReachedAgain();
+      onReached(before.reach !== "reached" && before.reach !== "asking");
     } else {
       service.value = { ...before, reach: reachAfter(answer.problem, online()) };
     }

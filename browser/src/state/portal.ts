@@ -39,8 +39,8 @@ export function createPortal({ fetch, clock, storageOf, random, online }: Ground
     calls,
     clock,
     online,
-    onReachedAgain() {
-      sending.tryNow();
+    onReached(again) {
+      if (again) sending.tryNow();
       reads.retryFailed();
       if (session.state.peek().phase === "unknown") void session.ask();
     },

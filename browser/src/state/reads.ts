@@ -81,9 +81,12 @@ export function createReads(calls: Calls, clock: Clock, onSignedOut: () => void)
       );
     },
 
-    /** The server can be reached again, or somebody signed in again. */
+    /** The server answers, or somebody signed in again. What it refused stays refused. */
     retryFailed(): void {
-      for (const read of onScreen) if (read.shown.peek().problem) void read.load();
+      for (const read of onScreen) {
+        const { problem, loading } = read.shown.peek();
+        if (problem && problem.family !== "refused" && !loading) void read.load();
+      }
     },
 
     /** Somebody else is here now: nothing read for the one before may be shown. */

@@ -27,7 +27,7 @@ export const sameOwner = (one: Owner | undefined, other: Owner | undefined): boo
  * All tabs share one cookie. When a tab signs somebody else in, the others' next request would carry the
  * new person's cookie; this mark in localStorage tells them before they send under a wrong name.
  */
-const MARK_KEY = "holdfast.signedIn";
+export const SIGNED_IN_KEY = "holdfast.signedIn";
 const markOf = (owner: Owner) => `${owner.orgId} ${owner.userId}`;
 
 export type SessionKeeper = ReturnType<typeof createSession>;
@@ -44,7 +44,7 @@ export function createSession(calls: Calls, keep: Keep) {
   });
 
   function enter(entered: Session): void {
-    keep.set(MARK_KEY, markOf(entered.principal));
+    keep.set(SIGNED_IN_KEY, markOf(entered.principal));
     state.value = { phase: "in", session: entered };
   }
 
@@ -82,7 +82,7 @@ export function createSession(calls: Calls, keep: Keep) {
 
     /** False when another tab has signed somebody else in since. Nothing kept means nothing known. */
     stillCurrent(who: Owner): boolean {
-      const mark = keep.get(MARK_KEY);
+      const mark = keep.get(SIGNED_IN_KEY);
       return mark === null || mark === markOf(who);
     },
 
@@ -103,7 +103,7 @@ export function createSession(calls: Calls, keep: Keep) {
       if (!answer.ok && answer.problem.family !== "signIn") return answer.problem;
       turn += 1;
       batch(() => {
-        keep.set(MARK_KEY, null);
+        keep.set(SIGNED_IN_KEY, null);
         state.value = { phase: "out" };
       });
       return undefined;

@@ -84,7 +84,7 @@ function judge<T>(response: Response, text: string, believe: Believe<T>, nowMs: 
   }
   const value = believe(response.status === 204 ? null : jsonOf(contentType, text));
   return value === undefined
-    ? { ok: false, problem: garbled(response.status, "The answer was not one this portal gives.") }
+    ? { ok: false, problem: garbled(response.status, "The answer did not come from this portal.") }
     : { ok: true, value };
 }
 

@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+
+/** The floors of the house; imports point down only, and neighbours on one floor leave each other alone. */
+const FLOORS: Record<string, number> = {
+  core: 1,
+  wire: 2,
+  outbox: 3,
+  feed: 3,
+  state: 4,
+  worker: 4,
+  pages: 5,
+};
+const MAIN = 6;
+
+const files: Record<string, string> = import.meta.glob("./**/*.{ts,tsx}", {
+  query: "?raw",
+  import: "default",
+  eager: true,
+});
+const ours = Object.entries(files).filter(
+  ([path]) => !path.includes(".test.") && !path.endsWith("schema.d.ts"),
+);
+const folderOf = (path: string): string => path.split("/").at(-2) ?? "";
+const importsIn = (text: string): string[] =>
+  [...text.matchAll(/from "(\.[^"]+)"/g)].map(([, path]) => path ?? "");
+
+describe("the browser's house", () => {
+  it("has files to look at", () => {
+    expect(ours.length).toBeGreaterThan(20);
+  });
+
+  it("imports downwards only", () => {
+    const wrong = ours.flatMap(([path, text]) => {
+      const from = folderOf(path);
+      return importsIn(text)
+        .filter((target) => !target.endsWith(".css"))
+        .map((target) => (target.startsWith("./") && from in FLOORS ? from : folderOf(target)))
+        .filter((to) => to !== from && (FLOORS[to] ?? MAIN) >= (FLOORS[from] ?? MAIN))
+        .map((to) => `${path} imports from ${to}`);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it("calls fetch in one place only", () => {
+    // `main.tsx` hands the browser's own fetch over; `client.ts` calls it.
+    const callers = ours.filter(([, text]) => /\bfetch\(/.test(text)).map(([path]) => path);
+    expect(callers.sort()).toEqual(["./main.tsx", "./wire/client.ts"]);
+  });
+
+  it("sends events through one module only", () => {
+    const senders = ours.filter(([, text]) => /\.batch\(/.test(text)).map(([path]) => path);
+    expect(senders).toEqual(["./state/sending.ts"]);
+  });
+
+  it("keeps files short", () => {
+    const long = Object.entries(files).filter(([, text]) => text.split("\n").length > 400);
+    expect(long.map(([path]) => path)).toEqual([]);
+  });
+});

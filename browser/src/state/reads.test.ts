@@ -1,0 +1,77 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { systemClock } from "../core/clock";
+import { type Problem, unreachable } from "../core/problem";
+import type { Calls } from "../wire/calls";
+import type { Answer } from "../wire/client";
+import type { CourseList } from "../wire/shapes";
+import { createReads } from "./reads";
+
+const list = (dataAsOf: string): Answer<CourseList> => ({ ok: true, value: { items: [], dataAsOf } });
+const failed = (problem: Problem): Answer<CourseList> => ({ ok: false, problem });
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+function open() {
+  const courses = vi.fn(async () => list("first"));
+  const onSignedOut = vi.fn();
+  const reads = createReads({ courses } as unknown as Calls, systemClock, onSignedOut);
+  return { courses, onSignedOut, reads };
+}
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+describe("what the server last said", () => {
+  it("stays in sight, with the reason, when a newer answer does not come", async () => {
+    const { courses, reads } = open();
+    const read = reads.courses();
+    await read.load();
+    courses.mockResolvedValueOnce(failed(unreachable("no answer")));
+    await read.load();
+    expect(read.shown.value).toMatchObject({
+      value: { dataAsOf: "first" },
+      problem: { family: "unreachable" },
+    });
+  });
+
+  it("is not replaced by an older answer that comes late", async () => {
+    const { courses, reads } = open();
+    const read = reads.courses();
+    let late: (answer: Answer<CourseList>) => void = () => {};
+    const slow = new Promise<Answer<CourseList>>((resolve) => {
+      late = resolve;
+    });
+    courses.mockReturnValueOnce(slow as ReturnType<typeof courses>);
+    const first = read.load();
+    courses.mockResolvedValueOnce(list("newer"));
+    await read.load();
+    late(list("older"));
+    await first;
+    expect(read.shown.value.value?.dataAsOf).toBe("newer");
+  });
+
+  it("is looked at again some moments after a receipt, but only what is on screen", async () => {
+    const { courses, reads } = open();
+    const leave = reads.watch(reads.courses());
+    await settle();
+    reads.lookAgainSoon();
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(courses).toHaveBeenCalledTimes(3);
+    leave();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(courses).toHaveBeenCalledTimes(3);
+  });
+
+  it("is not shown to the next person", async () => {
+    const { reads } = open();
+    await reads.courses().load();
+    reads.forget();
+    expect(reads.courses().shown.value.value).toBeUndefined();
+  });
+
+  it("asks for a new sign-in when the server no longer knows the session", async () => {
+    const { courses, onSignedOut, reads } = open();
+    courses.mockResolvedValueOnce(failed({ ...unreachable(""), family: "signIn", status: 401 }));
+    await reads.courses().load();
+    expect(onSignedOut).toHaveBeenCalledOnce();
+  });
+});
