@@ -14,6 +14,7 @@ named at once. Links that lead nowhere are told and leave the course usable.
 from __future__ import annotations
 
 import posixpath
+import re
 import zlib
 from collections.abc import Sequence
 from importlib import resources
@@ -35,6 +36,8 @@ MAX_CONFIG_BYTES: Final = 64 * 1024
 MAX_TITLE: Final = 200
 MAX_DESCRIPTION: Final = 2_000
 MAX_ID: Final = 64
+COURSE_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,63}\Z"
+_COURSE_ID: Final = re.compile(COURSE_ID_PATTERN)
 _NO_LESSONS: Final = frozenset(
     {"index.md", "README.md", "LICENSE.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md"}
 )
@@ -167,7 +170,7 @@ def course_id_of(title: str) -> str:
 
 def is_course_id(text: str) -> bool:
     """Whether a text can be a course's id."""
-    return 0 < len(text) <= MAX_ID and all(c in "abcdefghijklmnopqrstuvwxyz0123456789-" for c in text)
+    return _COURSE_ID.fullmatch(text) is not None
 
 
 def _config(files: Files, faults: list[str]) -> dict[str, Any]:
