@@ -1,0 +1,48 @@
+"""A store that fails when told to, around a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+from holdfast.core.errors import HoldfastError, Unavailable
+from holdfast.store.port import Store, StoreStats, Tx
+
+T = TypeVar("T")
+
+
+class FailingStore:
+    """Raises while `down`, waits for `hang` where one is set, counts what it was `asked`."""
+
+    def __init__(self, inner: Store, error: HoldfastError | None = None) -> None:
+        self._inner = inner
+        self._error = error or Unavailable("the store does not answer")
+        self.down = False
+        self.hang: asyncio.Event | None = None
+        self.asked = 0
+
+    async def run(self, org: str | None, work: Callable[[Tx], T]) -> T:
+        await self._ask()
+        return await self._inner.run(org, work)
+
+    async def read(self, org: str | None, work: Callable[[Tx], T]) -> T:
+        await self._ask()
+        return await self._inner.read(org, work)
+
+    async def _ask(self) -> None:
+        self.asked += 1
+        if self.hang is not None:
+            await self.hang.wait()
+        if self.down:
+            raise self._error
+
+    def transaction(self, org: str | None) -> AbstractContextManager[Tx]:
+        return self._inner.transaction(org)
+
+    def stats(self) -> StoreStats:
+        return self._inner.stats()
+
+    def close(self) -> None:
+        self._inner.close()
