@@ -1,0 +1,158 @@
+"""What admins read of assignments: the list, and what one assigning event did."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Row, ScalarSelect, and_, func, not_, or_, select, tuple_
+
+from holdfast.core.errors import Rejected
+from holdfast.store.port import Tx
+from holdfast.store.schema import assignment_results, assignments, courses, lessons, progress, users
+
+
+class Refused(msgspec.Struct, rename="camel"):
+    """A learner an assigning event could not be applied to, and why."""
+
+    user_id: str
+    reason: str
+
+
+class AssignmentResult(NamedTuple):
+    """What one event did; see `apply_assigned` and `apply_unassigned`."""
+
+    changed: int
+    already: int
+    refused: list[Refused]
+
+
+class AssignmentItem(msgspec.Struct, rename="camel", kw_only=True):
+    """One learner's assignment; times RFC 3339 UTC."""
+
+    course_id: str
+    course_title: str
+    user_id: str
+    user_name: str
+    user_email: str
+    due_at: str | None
+    note: str | None
+    assigned_by: str
+    assigned_at: str
+    lessons: int
+    lessons_completed: int
+    completed: bool
+    """Whether every lesson of the course is completed; a course without lessons never is."""
+    overdue: bool
+    """Whether the due time has passed and the course is not completed."""
+
+
+class AssignmentPage(msgspec.Struct, rename="camel", kw_only=True):
+    """Some assignments by course and learner; `next_cursor` asks for the ones after them."""
+
+    items: list[AssignmentItem]
+    next_cursor: str | None
+
+
+def result_of(tx: Tx, event_id: str) -> AssignmentResult | None:
+    """What an event did, in a scoped transaction; None while it is not applied."""
+    rows = tx.rows(select(assignment_results).where(assignment_results.c.event_id == event_id))
+    if not rows:
+        return None
+    refused = [Refused(each["userId"], each["reason"]) for each in rows[0].refused]
+    return AssignmentResult(rows[0].assigned, rows[0].already, refused)
+
+
+def course_exists(tx: Tx, course_id: str) -> bool:
+    """Whether the transaction's org has the course."""
+    return bool(tx.rows(select(courses.c.id).where(courses.c.id == course_id)))
+
+
+def list_assignments(
+    tx: Tx,
+    org: str,
+    *,
+    now: str,
+    limit: int,
+    course_id: str | None = None,
+    user_id: str | None = None,
+    overdue: bool | None = None,
+    cursor: str | None = None,
+) -> AssignmentPage:
+    """Active assignments of an org, by course and learner, in a transaction scoped to it.
+
+    `now` is RFC 3339 UTC; `cursor` is a page's `next_cursor`. Raises Rejected for another cursor.
+    """
+    key = (assignments.c.course_id, assignments.c.user_id)
+    total, done = _lesson_counts(org)
+    late = and_(assignments.c.due_at.is_not(None), assignments.c.due_at < now, or_(total == 0, done < total))
+    asked = (
+        select(assignments, courses.c.title, users.c.name, users.c.email)
+        .add_columns(total.label("total"), done.label("done"))
+        .join(courses, and_(courses.c.org_id == org, courses.c.id == assignments.c.course_id))
+        .join(users, users.c.id == assignments.c.user_id)
+        .where(assignments.c.active)
+        .order_by(*key)
+        .limit(limit + 1)
+    )
+    if course_id is not None:
+        asked = asked.where(assignments.c.course_id == course_id)
+    if user_id is not None:
+        asked = asked.where(assignments.c.user_id == user_id)
+    if overdue is not None:
+        asked = asked.where(late if overdue else not_(late))
+    if cursor is not None:
+        asked = asked.where(tuple_(*key) > _read_cursor(cursor))
+    rows = tx.rows(asked)
+    items = [_item(row, now) for row in rows[:limit]]
+    more = len(rows) > limit
+    return AssignmentPage(
+        items=items, next_cursor=f"{items[-1].course_id}/{items[-1].user_id}" if more else None
+    )
+
+
+def _lesson_counts(org: str) -> tuple[ScalarSelect[int], ScalarSelect[int]]:
+    """How many lessons an assignment's course has, and how many of them its learner completed."""
+    in_course = and_(lessons.c.org_id == org, lessons.c.course_id == assignments.c.course_id)
+    total = select(func.count()).select_from(lessons).where(in_course)
+    done = (
+        select(func.count())
+        .select_from(lessons)
+        .join(
+            progress,
+            and_(
+                progress.c.org_id == org,
+                progress.c.user_id == assignments.c.user_id,
+                progress.c.course_id == lessons.c.course_id,
+                progress.c.lesson_id == lessons.c.id,
+            ),
+        )
+        .where(in_course, progress.c.completed)
+    )
+    return total.correlate(assignments).scalar_subquery(), done.correlate(assignments).scalar_subquery()
+
+
+def _item(row: Row[Any], now: str) -> AssignmentItem:
+    completed = 0 < row.total == row.done
+    return AssignmentItem(
+        course_id=row.course_id,
+        course_title=row.title,
+        user_id=row.user_id,
+        user_name=row.name,
+        user_email=row.email,
+        due_at=row.due_at,
+        note=row.note,
+        assigned_by=row.assigned_by,
+        assigned_at=row.assigned_at,
+        lessons=row.total,
+        lessons_completed=row.done,
+        completed=completed,
+        overdue=row.due_at is not None and row.due_at < now and not completed,
+    )
+
+
+def _read_cursor(cursor: str) -> tuple[str, str]:
+    course_id, slash, user_id = cursor.partition("/")
+    if not slash:
+        raise Rejected("cursor is not one of a page's nextCursor", hint="Leave it out to begin anew.")
+    return course_id, user_id
