@@ -42,13 +42,15 @@ function Frame() {
       <a class="skip" href="#main">
         Skip to the content
       </a>
-      <header class="top">
-        <a class="brand" href="/">
-          <Brand /> Holdfast
-        </a>
-        {principal && <Person principal={principal} />}
+      <header>
+        <div class="top">
+          <a class="brand" href="/">
+            <Brand /> Holdfast
+          </a>
+          {principal && <Person principal={principal} />}
+        </div>
+        {demo && <p class="demo-line">Demonstration portal: data here is for trying things out</p>}
       </header>
-      {demo && <p class="demo-line">Demonstration portal: data here is for trying things out</p>}
       <main id="main" tabIndex={-1}>
         <BrokenPage>
           <Content />

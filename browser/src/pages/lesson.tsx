@@ -1,4 +1,4 @@
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { lessonCompleted } from "../state/acts";
 import { isUnsaved, newest } from "../state/entries";
 import type { Lesson } from "../wire/shapes";
@@ -28,6 +28,12 @@ export function LessonPage({ courseId = "", lessonId = "" }: { courseId?: string
 function LessonView({ lesson }: { lesson: Lesson }) {
   const article = useRef<HTMLElement>(null);
   useReading(lesson, article);
+  useEffect(() => {
+    // Where a browser does not let the keyboard scroll a wide listing by itself, the focus must reach it.
+    for (const wide of article.current?.querySelectorAll<HTMLElement>("pre, table") ?? []) {
+      if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
+    }
+  }, [lesson.html]);
   return (
     <>
       <p class="way">

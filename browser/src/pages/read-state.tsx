@@ -29,12 +29,12 @@ export function NothingYet({
 }
 
 /** How old the figures above are; said always, because they are the server's and not this page's. */
-export function AsOf({ shown, onRetry }: { shown: Shown<{ dataAsOf: string }>; onRetry: () => void }) {
+export function AsOf({ shown, onRetry }: { shown: Shown<unknown>; onRetry: () => void }) {
   const { clock } = usePortal();
   if (shown.value === undefined) return null;
   return (
     <p class="as-of">
-      As the server had it at {atTime(shown.value.dataAsOf, clock.now())}.
+      {shown.asOf ? `As the server had it at ${atTime(shown.asOf, clock.now())}.` : "As the server had it."}
       {shown.problem && ` Newer figures could not be loaded: ${inWords(shown.problem)}`}{" "}
       <button type="button" class="quiet" onClick={onRetry} disabled={shown.loading}>
         {shown.loading ? "Looking…" : "Look again"}

@@ -6,7 +6,7 @@ import type { Answer } from "../wire/client";
 import type { CourseList } from "../wire/shapes";
 import { createReads } from "./reads";
 
-const list = (dataAsOf: string): Answer<CourseList> => ({ ok: true, value: { items: [], dataAsOf } });
+const list = (asOf: string): Answer<CourseList> => ({ ok: true, value: { items: [] }, asOf });
 const failed = (problem: Problem): Answer<CourseList> => ({ ok: false, problem });
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
@@ -28,7 +28,7 @@ describe("what the server last said", () => {
     courses.mockResolvedValueOnce(failed(unreachable("no answer")));
     await read.load();
     expect(read.shown.value).toMatchObject({
-      value: { dataAsOf: "first" },
+      asOf: "first",
       problem: { family: "unreachable" },
     });
   });
@@ -46,7 +46,7 @@ describe("what the server last said", () => {
     await read.load();
     late(list("older"));
     await first;
-    expect(read.shown.value.value?.dataAsOf).toBe("newer");
+    expect(read.shown.value.asOf).toBe("newer");
   });
 
   it("is looked at again some moments after a receipt, but only what is on screen", async () => {

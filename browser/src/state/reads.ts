@@ -11,6 +11,8 @@ import type { Course, CourseList, Lesson } from "../wire/shapes";
 
 export interface Shown<T> {
   value?: T;
+  /** How old the value is, as the server said. */
+  asOf?: string;
   /** Why the last attempt brought nothing. The value of an earlier one stays beside it. */
   problem?: Problem;
   loading: boolean;
@@ -45,10 +47,11 @@ export function createReads(calls: Calls, clock: Clock, onSignedOut: () => void)
         const answer = await ask();
         // Answers may overtake each other: only the last question's counts.
         if (mine !== asked) return;
-        const { value } = shown.peek();
-        if (answer.ok) shown.value = { value: answer.value, loading: false };
-        else {
-          shown.value = { ...(value && { value }), problem: answer.problem, loading: false };
+        if (answer.ok) {
+          const { value, asOf } = answer;
+          shown.value = { value, ...(asOf !== undefined && { asOf }), loading: false };
+        } else {
+          shown.value = { ...shown.peek(), problem: answer.problem, loading: false };
           if (answer.problem.family === "signIn") onSignedOut();
         }
       },

@@ -2,7 +2,7 @@
 import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
 import type { Problem } from "../core/problem";
 import type { Calls } from "../wire/calls";
-import type { Session } from "../wire/shapes";
+import type { Principal, Session } from "../wire/shapes";
 import type { Keep } from "./keep";
 
 export type SessionState =
@@ -28,6 +28,7 @@ export const sameOwner = (one: Owner | undefined, other: Owner | undefined): boo
  * new person's cookie; this mark in localStorage tells them before they send under a wrong name.
  */
 export const SIGNED_IN_KEY = "holdfast.signedIn";
+const ownerOf = ({ userId, orgId }: Principal): Owner => ({ userId, orgId: orgId ?? "" });
 const markOf = (owner: Owner) => `${owner.orgId} ${owner.userId}`;
 
 export type SessionKeeper = ReturnType<typeof createSession>;
@@ -40,11 +41,11 @@ export function createSession(calls: Calls, keep: Keep) {
   const session = computed(() => ("session" in state.value ? state.value.session : undefined));
   const owner: ReadonlySignal<Owner | undefined> = computed(() => {
     const principal = session.value?.principal;
-    return principal && { userId: principal.userId, orgId: principal.orgId };
+    return principal && ownerOf(principal);
   });
 
   function enter(entered: Session): void {
-    keep.set(SIGNED_IN_KEY, markOf(entered.principal));
+    keep.set(SIGNED_IN_KEY, markOf(ownerOf(entered.principal)));
     state.value = { phase: "in", session: entered };
   }
 

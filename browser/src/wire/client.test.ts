@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../core/clock";
-import { believeCourseList } from "./believe";
+import { believeCourseList, believeHealth } from "./believe";
 import { createWire } from "./client";
 
-const COURSES = { items: [], dataAsOf: "2031-01-01T00:00:00Z" };
+const COURSES = { items: [] };
 
 function wireTo(answer: () => Promise<Response>, csrfToken = "token") {
   const fetch = vi.fn<typeof globalThis.fetch>(answer);
@@ -24,6 +24,16 @@ describe("a call over the wire", () => {
   it("believes an answer that is what it should be", async () => {
     const { read } = wireTo(async () => json(COURSES));
     expect(await read()).toEqual({ ok: true, value: COURSES });
+  });
+
+  it("tells how old the data is, and where the portal is a demonstration", async () => {
+    const headers = { "X-Data-As-Of": "2031-01-01T00:00:00Z", "X-Holdfast-Demo": "on" };
+    expect(await wireTo(async () => json(COURSES, { headers })).read()).toMatchObject({
+      asOf: headers["X-Data-As-Of"],
+    });
+    const { wire } = wireTo(async () => json({ status: "ok", epoch: "e", seq: 1 }, { headers }));
+    const health = await wire.call({ method: "GET", path: "/api/health" }, believeHealth);
+    expect(health).toMatchObject({ ok: true, value: { status: "ok", demo: true } });
   });
 
   it("does not believe a captive portal's page, although it says 200", async () => {

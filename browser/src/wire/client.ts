@@ -6,7 +6,9 @@ import type { Clock } from "../core/clock";
 import { garbled, type Problem, problemFrom, unreachable } from "../core/problem";
 import type { Believe } from "./believe";
 
-export type Answer<T> = { ok: true; value: T } | { ok: false; problem: Problem };
+export type Answer<T> =
+  /** `asOf`: how old the data is, where the server tells it (RFC 3339). */
+  { ok: true; value: T; asOf?: string } | { ok: false; problem: Problem };
 
 export interface Ask {
   method: "GET" | "POST";
@@ -82,10 +84,12 @@ function judge<T>(response: Response, text: string, believe: Believe<T>, nowMs: 
     const head = { status: response.status, contentType, retryAfter: response.headers.get("Retry-After") };
     return { ok: false, problem: problemFrom(head, text, nowMs) };
   }
-  const value = believe(response.status === 204 ? null : jsonOf(contentType, text));
-  return value === undefined
-    ? { ok: false, problem: garbled(response.status, "The answer did not come from this portal.") }
-    : { ok: true, value };
+  const value = believe(response.status === 204 ? null : jsonOf(contentType, text), response.headers);
+  if (value === undefined) {
+    return { ok: false, problem: garbled(response.status, "The answer did not come from this portal.") };
+  }
+  const asOf = response.headers.get("X-Data-As-Of");
+  return { ok: true, value, ...(asOf !== null && { asOf }) };
 }
 
 function jsonOf(contentType: string, text: string): unknown {

@@ -10,7 +10,8 @@ export type Role = "learner" | "admin" | "operator" | "service";
 
 export interface Principal {
   userId: string;
-  orgId: string;
+  /** The org that calls act in; none for an operator who belongs to no school. */
+  orgId: string | null;
   orgs: { id: string; name: string; roles: Role[] }[];
   roles: Role[];
   email: string;
@@ -39,7 +40,6 @@ export interface CourseCard {
 
 export interface CourseList {
   items: CourseCard[];
-  dataAsOf: string;
 }
 
 export interface LessonRow {
@@ -59,7 +59,6 @@ export interface Course {
   dueAt?: string | null;
   note?: string | null;
   lessons: LessonRow[];
-  dataAsOf: string;
 }
 
 export interface Question {
@@ -87,7 +86,6 @@ export interface Lesson {
   answers: GivenAnswer[];
   previousLessonId: string | null;
   nextLessonId: string | null;
-  dataAsOf: string;
 }
 
 // Events in
@@ -145,6 +143,6 @@ export interface Health {
   status: Status;
   epoch?: string | number;
   seq?: number;
-  degradations?: Degradation[];
-  demo?: boolean;
+  degradations?: Degradation[] | null;
+  demo?: boolean | null;
 }
