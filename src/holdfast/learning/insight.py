@@ -23,6 +23,8 @@ DAYS: Final = 30
 """How many days of events are shown, ending with the newest that has any."""
 ACTIVE_DAYS: Final = 7
 
+_NUMBER = func.count().label("number")
+
 
 class CourseNumbers(msgspec.Struct, rename="camel", kw_only=True):
     """One course: how many learners it is assigned to, how many started, how many completed it."""
@@ -152,21 +154,21 @@ def _courses(tx: Tx, org: str, course_id: str | None = None) -> list[CourseNumbe
     asked = select(courses.c.id, courses.c.title).order_by(courses.c.title, courses.c.id)
     asked = asked.where(courses.c.id == course_id) if course_id else asked.where(~courses.c.archived)
     everybody = _audience(org)
-    audience = _counted(tx, select(everybody.c.course_id, func.count()), everybody.c.course_id, course_id)
+    audience = _counted(tx, select(everybody.c.course_id, _NUMBER), everybody.c.course_id, course_id)
     assigned = _counted(
         tx,
-        select(assignments.c.course_id, func.count()).where(assignments.c.active),
+        select(assignments.c.course_id, _NUMBER).where(assignments.c.active),
         assignments.c.course_id,
         course_id,
     )
     started = _counted(
         tx,
-        select(progress.c.course_id, func.count(distinct(progress.c.user_id))),
+        select(progress.c.course_id, func.count(distinct(progress.c.user_id)).label("number")),
         progress.c.course_id,
         course_id,
     )
     whole = _completed_users(org)
-    completed = _counted(tx, select(whole.c.course_id, func.count()), whole.c.course_id, course_id)
+    completed = _counted(tx, select(whole.c.course_id, _NUMBER), whole.c.course_id, course_id)
     return [
         CourseNumbers(
             id=row.id,
@@ -184,7 +186,7 @@ def _counted(tx: Tx, asked: Select[Any], by: Any, course_id: str | None) -> dict
     """Course -> count."""
     if course_id is not None:
         asked = asked.where(by == course_id)
-    return {row[0]: row[1] for row in tx.rows(asked.group_by(by))}
+    return {row.course_id: row.number for row in tx.rows(asked.group_by(by))}
 
 
 def _completed_users(org: str) -> Subquery:
@@ -220,10 +222,10 @@ def _lessons(tx: Tx, org: str, course_id: str, audience: int) -> list[LessonNumb
         .where(lessons.c.course_id == course_id)
         .order_by(lessons.c.position, lessons.c.id)
     )
-    of_course = select(progress.c.lesson_id, func.count()).where(progress.c.course_id == course_id)
-    started = {row[0]: row[1] for row in tx.rows(of_course.group_by(progress.c.lesson_id))}
+    of_course = select(progress.c.lesson_id, _NUMBER).where(progress.c.course_id == course_id)
+    started = {row.lesson_id: row.number for row in tx.rows(of_course.group_by(progress.c.lesson_id))}
     completed = {
-        row[0]: row[1]
+        row.lesson_id: row.number
         for row in tx.rows(of_course.where(progress.c.completed).group_by(progress.c.lesson_id))
     }
     stayed = _stayed(tx, org, course_id)
@@ -255,7 +257,7 @@ def _stayed(tx: Tx, org: str, course_id: str) -> dict[str, int]:
     first, second = progress.alias(), progress.alias()
     here = [each.c.org_id == org for each in (first, second)]
     asked = (
-        select(chain.c.id, func.count())
+        select(chain.c.id, _NUMBER)
         .join(second, and_(second.c.course_id == course_id, second.c.lesson_id == chain.c.id))
         .join(
             first,
@@ -268,7 +270,7 @@ def _stayed(tx: Tx, org: str, course_id: str) -> dict[str, int]:
         .where(*here)
         .group_by(chain.c.id)
     )
-    return {row[0]: row[1] for row in tx.rows(asked)}
+    return {row.id: row.number for row in tx.rows(asked)}
 
 
 def _days(tx: Tx, today: date, course_id: str | None = None) -> list[DayNumbers]:
@@ -279,14 +281,17 @@ def _days(tx: Tx, today: date, course_id: str | None = None) -> list[DayNumbers]
     newest = tx.rows(select(func.max(activity.c.day)).where(mine))[0][0]
     if newest is None:
         return []
-    since = (date.fromisoformat(newest) - timedelta(days=DAYS - 1)).isoformat()
+    # A device's clock may stand at the first day there is.
+    since = date.fromordinal(max(1, date.fromisoformat(newest).toordinal() - DAYS + 1)).isoformat()
     asked = (
-        select(activity.c.day, func.sum(activity.c.count), func.count(distinct(activity.c.user_id)))
+        select(activity.c.day)
+        .add_columns(func.sum(activity.c["count"]).label("number"))
+        .add_columns(func.count(distinct(activity.c.user_id)).label("learners"))
         .where(mine, activity.c.day >= since)
         .group_by(activity.c.day)
         .order_by(activity.c.day)
     )
-    return [DayNumbers(day=row[0], count=int(row[1]), learners=row[2]) for row in tx.rows(asked)]
+    return [DayNumbers(day=row.day, count=int(row.number), learners=row.learners) for row in tx.rows(asked)]
 
 
 def _tomorrow(today: date) -> str:
