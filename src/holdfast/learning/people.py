@@ -1,0 +1,252 @@
+"""People of an org: make, change, list.
+
+A person is platform-wide and may be in several orgs; an admin sees and changes what is their own
+org's. So an account that exists elsewhere is only added: neither its password nor its name is
+touched, and the answer looks the same as for a new one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Final, Literal, cast
+
+import msgspec
+from msgspec import Meta
+from sqlalchemy import delete, exists, func, insert, or_, select, update
+
+from holdfast.access.members import normal_email
+from holdfast.core.errors import Conflict, Rejected
+from holdfast.core.ids import uuid7
+from holdfast.learning.orgs import NAME_CHARS, in_lists, now_text
+from holdfast.store.port import Tx
+from holdfast.store.schema import memberships, users
+
+OrgRole = Literal["learner", "admin"]
+"""The roles an admin may give; `operator` is the platform's and no address grants it."""
+OrgRoles = Annotated[list[OrgRole], Meta(min_length=1, max_length=2)]
+EMAIL_CHARS: Final = 254
+
+_EMAIL = re.compile(r"[^@\s,;<>()\"]{1,64}@[^@\s,;<>()\"]+\.[^@\s,;<>()\".]+\Z")
+
+
+class Person(msgspec.Struct, rename="camel", kw_only=True):
+    """One person as an org sees them; `created_at` is when they joined it."""
+
+    id: str
+    email: str
+    name: str
+    roles: list[OrgRole]
+    active: bool
+    created_at: str
+
+
+class PeoplePage(msgspec.Struct, rename="camel", kw_only=True):
+    """Some people by e-mail address; `next_cursor` asks for the ones after them."""
+
+    items: list[Person]
+    next_cursor: str | None
+
+
+class PersonChange(msgspec.Struct, kw_only=True):
+    """What to change; None leaves it."""
+
+    name: str | None = None
+    active: bool | None = None
+    roles: list[OrgRole] | None = None
+
+
+def checked_email(text: str) -> str:
+    """An address in its one spelling. Raises Rejected when it can't be one."""
+    email = normal_email(text)
+    if len(email) > EMAIL_CHARS or not _EMAIL.match(email) or not email.isprintable():
+        raise Rejected("email must be an address such as ada@school.example")
+    return email
+
+
+def checked_name(text: str) -> str:
+    """A person's name without outer spaces. Raises Rejected when it is empty, too long or unprintable."""
+    name = text.strip()
+    if not 1 <= len(name) <= NAME_CHARS or not name.isprintable():
+        raise Rejected(f"name must be 1 to {NAME_CHARS} printable characters")
+    return name
+
+
+def create_user(
+    tx: Tx,
+    org: str,
+    *,
+    email: str,
+    name: str,
+    roles: Sequence[OrgRole],
+    password_hash: str | None = None,
+    demo: bool = False,
+    user_id: str | None = None,
+) -> Person:
+    """Make a person, or add one who exists elsewhere, to an org; in an unbound transaction.
+
+    Without a password nobody can sign in with one until it is set. Raises Conflict `already_exists`
+    for a member of the org, active or not; Rejected for what can't be an address or a name.
+    """
+    email, name, at = checked_email(email), checked_name(name), now_text()
+    found = tx.rows(select(users.c.id).where(users.c.email == email))
+    if found and _roles(tx, org, [found[0].id]):
+        raise Conflict(
+            f"{email} is in this org already",
+            code="already_exists",
+            hint="Change the person instead; a closed one can be opened again.",
+        )
+    own_id = found[0].id if found else _add_user(tx, email, name, password_hash, demo=demo, user_id=user_id)
+    wanted = sorted(set(roles))
+    _add_roles(tx, org, own_id, wanted, active=True, at=at)
+    # The name as it was asked for: another org's spelling of it is not told.
+    return Person(id=own_id, email=email, name=name, roles=wanted, active=True, created_at=at)
+
+
+def create_operator(
+    tx: Tx, *, email: str, name: str, password_hash: str, demo: bool = False, user_id: str | None = None
+) -> str:
+    """Make an operator of the platform, for seeds and commands: no address does this. Their id.
+
+    Raises Conflict `already_exists` when somebody has the address.
+    """
+    email = checked_email(email)
+    if tx.rows(select(users.c.id).where(users.c.email == email)):
+        raise Conflict(f"{email} exists already", code="already_exists")
+    return _add_user(tx, email, checked_name(name), password_hash, demo=demo, user_id=user_id, operator=True)
+
+
+def _add_user(
+    tx: Tx,
+    email: str,
+    name: str,
+    password_hash: str | None,
+    *,
+    demo: bool,
+    user_id: str | None,
+    operator: bool = False,
+) -> str:
+    row = {"id": user_id or uuid7(), "email": email, "name": name, "password_hash": password_hash}
+    flags = {"operator": operator, "active": True, "demo": demo, "created_at": now_text()}
+    tx.run(insert(users).values(**row, **flags))
+    return cast("str", row["id"])
+
+
+def change_person(tx: Tx, org: str, user_id: str, change: PersonChange, *, actor: str) -> Person:
+    """Change a member of an org, in an unbound transaction; `active` opens and closes them in this org.
+
+    Raises Rejected: `not_found` when there is no such member, `forbidden` for an admin who would close
+    or demote themselves, and for the name of a person who is in other orgs too.
+    """
+    before = _person(tx, org, user_id)
+    roles = sorted(set(change.roles)) if change.roles is not None else before.roles
+    active = before.active if change.active is None else change.active
+    if (
+        user_id == actor
+        and before.active
+        and (not active or ("admin" in before.roles and "admin" not in roles))
+    ):
+        raise Rejected(
+            "you can't close or demote yourself", code="forbidden", hint="Let another admin of the org do it."
+        )
+    if change.name is not None and (name := checked_name(change.name)) != before.name:
+        if user_id not in only_here(tx, org, [user_id]):
+            raise Rejected("this person's name is not this org's to change", code="forbidden")
+        tx.run(update(users).where(users.c.id == user_id).values(name=name))
+    mine = (memberships.c.org_id == org, memberships.c.user_id == user_id)
+    if roles != before.roles:
+        tx.run(delete(memberships).where(*mine, memberships.c.role.not_in(roles)))
+        missing = [role for role in roles if role not in before.roles]
+        _add_roles(tx, org, user_id, missing, active=active, at=before.created_at)
+    if active != before.active:
+        tx.run(update(memberships).where(*mine).values(active=active))
+    return _person(tx, org, user_id)
+
+
+def list_people(
+    tx: Tx,
+    org: str,
+    *,
+    limit: int,
+    search: str | None = None,
+    role: OrgRole | None = None,
+    active: bool | None = None,
+    cursor: str | None = None,
+) -> PeoplePage:
+    """Members of an org by e-mail address, in a transaction scoped to it.
+
+    `search` is found anywhere in name or address, whatever its case; `cursor` is a page's `next_cursor`.
+    """
+    member = exists().where(memberships.c.org_id == org, memberships.c.user_id == users.c.id)
+    if role is not None:
+        member = member.where(memberships.c.role == role)
+    if active is not None:
+        member = member.where(memberships.c.active == active)
+    asked = select(users.c.id, users.c.email, users.c.name).where(member)
+    if search:
+        wanted = search.strip()
+        # The engine's lower() may know ASCII only, so the text as it was typed counts too.
+        asked = asked.where(
+            or_(
+                users.c.email.contains(wanted.lower(), autoescape=True),
+                func.lower(users.c.name).contains(wanted.lower(), autoescape=True),
+                users.c.name.contains(wanted, autoescape=True),
+            )
+        )
+    if cursor is not None:
+        asked = asked.where(users.c.email > cursor)
+    found = tx.rows(asked.order_by(users.c.email).limit(limit + 1))
+    roles = _roles(tx, org, [row.id for row in found[:limit]])
+    items = [_worded(row, roles[row.id]) for row in found[:limit]]
+    return PeoplePage(items=items, next_cursor=items[-1].email if len(found) > limit else None)
+
+
+def only_here(tx: Tx, org: str, user_ids: Iterable[str]) -> set[str]:
+    """Which of these people are this org's alone: in no other, and no operators. Unbound."""
+    wanted = list(user_ids)
+    elsewhere: set[str] = set()
+    for some in in_lists(wanted):
+        rows = tx.rows(
+            select(users.c.id)
+            .join(memberships, memberships.c.user_id == users.c.id, isouter=True)
+            .where(users.c.id.in_(some), or_(memberships.c.org_id != org, users.c.operator))
+        )
+        elsewhere.update(row.id for row in rows)
+    return set(wanted) - elsewhere
+
+
+def _person(tx: Tx, org: str, user_id: str) -> Person:
+    rows = tx.rows(select(users.c.id, users.c.email, users.c.name).where(users.c.id == user_id))
+    roles = _roles(tx, org, [user_id])
+    if not rows or not roles:
+        raise Rejected("there is no such person in this org", code="not_found")
+    return _worded(rows[0], roles[user_id])
+
+
+def _worded(row: Any, roles: list[Any]) -> Person:  # noqa: ANN401 - rows of memberships
+    return Person(
+        id=row.id,
+        email=row.email,
+        name=row.name,
+        roles=sorted(each.role for each in roles),
+        active=any(each.active for each in roles),
+        created_at=min(each.created_at for each in roles),
+    )
+
+
+def _roles(tx: Tx, org: str, user_ids: Sequence[str]) -> dict[str, list[Any]]:
+    """User -> their rows of membership in the org."""
+    found: dict[str, list[Any]] = {}
+    for some in in_lists(user_ids):
+        rows = tx.rows(
+            select(memberships).where(memberships.c.org_id == org, memberships.c.user_id.in_(some))
+        )
+        for row in rows:
+            found.setdefault(row.user_id, []).append(row)
+    return found
+
+
+def _add_roles(tx: Tx, org: str, user_id: str, roles: Sequence[OrgRole], *, active: bool, at: str) -> None:
+    row = {"org_id": org, "user_id": user_id, "active": active, "created_at": at}
+    for role in roles:
+        tx.run(insert(memberships).values(**row, role=role))
