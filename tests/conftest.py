@@ -1,5 +1,8 @@
 """What every test shares."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from tests.chromium import Gate, find_chromium, gate
@@ -17,6 +20,16 @@ def chromium() -> str:
     path = find_chromium()
     assert path is not None, "a test that asks for Chromium must be marked browser"
     return path
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data that is too large for the repository, or a skip that says so."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("HOLDFAST_SHARED_DATA") or beside)
+    if not folder.is_dir():
+        pytest.skip("the real course and learner data are not here: HOLDFAST_SHARED_DATA names their folder")
+    return folder
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

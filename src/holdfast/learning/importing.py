@@ -32,6 +32,8 @@ from holdfast.learning.quiz import Question, read_quiz
 
 MAX_LESSONS: Final = 200
 MAX_LESSON_BYTES: Final = 128 * 1024
+MAX_COURSE_BYTES: Final = 4 * 1024 * 1024
+"""All of a course's lessons together; figures count for themselves."""
 MAX_CONFIG_BYTES: Final = 64 * 1024
 MAX_TITLE: Final = 200
 MAX_DESCRIPTION: Final = 2_000
@@ -107,6 +109,7 @@ def read_files(files: Files, course_id: str | None = None, named: str = "") -> C
 
     Raises Rejected `import_refused` that lists every fault.
     """
+    files = dict(sorted(files.items()))
     faults: list[str] = []
     config = _config(files, faults)
     names = _lesson_files(files, config, faults)
@@ -114,6 +117,8 @@ def read_files(files: Files, course_id: str | None = None, named: str = "") -> C
         faults.append("it has no lessons (Markdown files, in the folder itself or in `episodes`)")
     if len(names) > MAX_LESSONS:
         raise refused([f"it has {len(names)} lessons, at most {MAX_LESSONS} are allowed"])
+    if sum(len(files[name]) for name in names) > MAX_COURSE_BYTES:
+        raise refused([f"its lessons are more than {MAX_COURSE_BYTES} bytes together"])
     texts = [(name, _text(name, files[name], faults)) for name in names]
     title = _words(config, "title", MAX_TITLE, faults)
     index = _index(files, faults)

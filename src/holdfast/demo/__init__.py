@@ -1,0 +1,1 @@
+"""What comes along for showing Holdfast: a small course of our own (CC0)."""
