@@ -55,6 +55,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "unknown_outcome": (503, "The write may or may not be on disk: send the same ids again."),
     "queue_full": (503, "More waits for the disk than memory should hold."),
     "disk_nearly_full": (503, "The disk is nearly full; the device keeps the data."),
+    "analytics_paused": (429, "The disk is filling; analytics wait, progress goes on."),
     "disk_full": (507, "The disk is full; the device keeps the data."),
     "draining": (503, "The portal is stopping; another one will answer."),
     # Corrupt

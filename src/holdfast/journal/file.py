@@ -39,6 +39,10 @@ GROUP_EVENTS = 4096
 """Most events in one group: bounds the time a sender waits for its neighbours."""
 
 
+HEAL_S = 1.0
+"""How often a journal that could not write finds out whether it can again."""
+
+
 class _Frame(NamedTuple):
     """What one `append` call brought: its lines are ready, its caller waits."""
 
@@ -98,7 +102,7 @@ class FileJournal:
 
     # The port's verbs
 
-    async def append(self, events: Sequence[Event]) -> int:
+    def append(self, events: Sequence[Event]) -> asyncio.Future[int]:
         """Write the events as one frame; see the port."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[int] = loop.create_future()
@@ -119,7 +123,7 @@ class FileJournal:
             self._waiting_bytes += size
             self._waiting.append(_Frame(lines, digests, first, orgs, size, loop, done))
             self._gate.notify()
-        return await asyncio.shield(done)
+        return done
 
     def read(self, after: int, limit: int, lane: str | None = None) -> Slice:
         """Durable records after a position; see the port."""
@@ -186,13 +190,16 @@ class FileJournal:
         while True:
             with self._gate:
                 while not (self._waiting or self._closing or self._seal_asked):
-                    self._gate.wait()
+                    if not self._gate.wait(HEAL_S if self._fault else None) and self._fault:
+                        break
                 if not self._waiting and self._closing:
                     return
+                heal = self._fault is not None and not self._waiting
                 group = self._take()
                 seal = self._seal_asked
                 self._seal_asked = False
-            if group:
+            if group or heal:
+                # With nobody waiting, an empty frame finds out whether the disk takes writes again.
                 self._write_group(group)
             if seal or self._end_bytes >= self._segment_bytes:
                 self._roll(self._end_bytes)
@@ -222,7 +229,7 @@ class FileJournal:
             else:
                 self._failed_groups += 1
                 self._fault = error.message
-        if error is None:
+        if error is None and group:
             for heard in self._listeners:
                 heard()
         for loop in {frame.loop for frame in group}:
@@ -239,7 +246,7 @@ class FileJournal:
         orgs: Counts = {}
         for frame in group:
             segment.add(frame.orgs, orgs)
-        last = group[-1].first + len(group[-1].lines) - 1
+        last = group[-1].first + len(group[-1].lines) - 1 if group else self._reader.head
         digests = [digest for frame in group for digest in frame.digests]
         commit, sha = segment.commit_line(last, lines, orgs, self._sha, digests)
         start = self._end_bytes

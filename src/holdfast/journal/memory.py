@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
@@ -24,7 +25,7 @@ class MemoryJournal:
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
 
-    async def append(self, events: Sequence[Event]) -> int:
+    def append(self, events: Sequence[Event]) -> asyncio.Future[int]:
         """Keep the events; see the port."""
         with self._lock:
             if self._closed:
@@ -32,12 +33,15 @@ class MemoryJournal:
             first = self._next
             stamp = rfc3339(self._clock.now_s())
             self._records += [
-                (Record(at, stamp, event.data), event.org, event.lane) for at, event in enumerate(events, first)
+                (Record(at, stamp, event.data), event.org, event.lane)
+                for at, event in enumerate(events, first)
             ]
             self._next += len(events)
         for heard in self._listeners:
             heard()
-        return first
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        done.set_result(first)
+        return done
 
     def read(self, after: int, limit: int, lane: str | None = None) -> Slice:
         """Records after a position; see the port."""

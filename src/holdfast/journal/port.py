@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -57,12 +58,13 @@ class Journal(Protocol):
     Reads see durable frames only, each exactly as appended, in order.
     """
 
-    async def append(self, events: Sequence[Event]) -> int:
+    def append(self, events: Sequence[Event]) -> asyncio.Future[int]:
         """Make the events durable as one frame; the first one's position, the others follow it.
 
-        A cancelled caller does not take the frame back. Raises Unavailable: `disk_full` and
-        `journal_unavailable` (nothing was written), `queue_full` (nothing was taken),
-        `unknown_outcome` (the sync failed: the same ids must be sent again).
+        The future belongs to the running loop; whoever may be cancelled awaits it shielded, for
+        the frame is written all the same. Raises, or fails with, Unavailable: `disk_full` and
+        `journal_unavailable` (nothing was written), `queue_full` and `draining` (nothing was
+        taken), `unknown_outcome` (the sync failed: the same ids must be sent again).
         """
         ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -137,8 +137,15 @@ class Reader:
                 self._ends[lane] = (place.first, through, offset)
         return Slice(found, through)
 
-    def _read_place(  # noqa: PLR0913 - one loop's state, and it is hot
-        self, place: Place, fd: int, offset: int, through: int, limit: int, lane: bytes | None, into: list[Record]
+    def _read_place(
+        self,
+        place: Place,
+        fd: int,
+        offset: int,
+        through: int,
+        limit: int,
+        lane: bytes | None,
+        into: list[Record],
     ) -> tuple[int, int, bool]:
         while offset < place.end_bytes:
             chunk = os.pread(fd, min(_CHUNK, place.end_bytes - offset), offset)
@@ -148,7 +155,9 @@ class Reader:
             for line in chunk[: cut - 1].split(b"\n"):
                 start = offset
                 offset += len(line) + 1
-                if not segment.is_event(line) or (lane is not None and not segment.lane_is(line, lane, LANE_AT)):
+                if not segment.is_event(line) or (
+                    lane is not None and not segment.lane_is(line, lane, LANE_AT)
+                ):
                     if not line.startswith(b'{"v":1,'):
                         self._scar(place, start)
                     continue
@@ -171,7 +180,9 @@ class Reader:
             elif place.first <= through:
                 with self._lock:
                     fd = self._open(place)
-                text = os.pread(fd, min(place.end_bytes, _bisect(fd, place.end_bytes, through) + 2 * _PROBE), 0)
+                text = os.pread(
+                    fd, min(place.end_bytes, _bisect(fd, place.end_bytes, through) + 2 * _PROBE), 0
+                )
                 for line in text.split(b"\n"):
                     record = segment.parse_event(line) if segment.is_event(line) else None
                     if record is not None and record.position <= through:
@@ -228,7 +239,7 @@ def _bisect(fd: int, end: int, after: int) -> int:
     return low
 
 
-def _prove(place: Place, prev: str | None) -> Iterator[Finding]:
+def _prove(place: Place, prev: str | None) -> Generator[Finding, None, str | None]:
     """One segment's proof; returns its last digest through `yield from`."""
     name = place.path.name
     text = place.path.read_bytes()[: place.end_bytes]
@@ -259,4 +270,4 @@ def _prove(place: Place, prev: str | None) -> Iterator[Finding]:
             yield Finding(name, number, "the line is not one of a journal")
     if digests:
         yield Finding(name, text.count(b"\n"), f"{len(digests)} lines stand after the last commit")
-    return sha  # noqa: B901 - the value of `yield from`
+    return sha

@@ -72,6 +72,25 @@ def recover(folder: Path, disk: Disk, clock: Clock) -> Recovered:
     return Recovered(places, fd, end_bytes, head, sha, counts, fault)
 
 
+def look(folder: Path) -> list[Place]:
+    """The folder's segments as they lie, changing nothing: for proofs, also beside a running portal."""
+    places = [
+        _sealed(path, note=False) for path in sorted(folder.glob("offline-sync-*.jsonl")) if _is_sealed(path)
+    ]
+    active = folder / segment.ACTIVE
+    if active.exists():
+        text = active.read_bytes()
+        found = segment.scan(text)
+        first = found.header.first if found.header else _first_position(text) or 1
+        sha = found.sha or segment.GENESIS
+        place = Place(
+            active, first, max(found.head, first - 1), found.end_bytes, found.counts, sha, found.header
+        )
+        _bound(places, place)
+        places.append(place)
+    return places
+
+
 def open_segment(folder: Path, disk: Disk, clock: Clock, reader: Reader, prev: str) -> tuple[int, int]:
     """Seal the active segment, if there is one, and begin the next: descriptor and size in bytes.
 
@@ -134,7 +153,7 @@ def _is_sealed(path: Path) -> bool:
     return path.stem.removeprefix("offline-sync-").isdigit()
 
 
-def _sealed(path: Path) -> Place:
+def _sealed(path: Path, *, note: bool = True) -> Place:
     first = int(path.stem.removeprefix("offline-sync-"))
     with contextlib.suppress(OSError, msgspec.MsgspecError):
         index = msgspec.json.decode(_index_path(path).read_bytes(), type=_Index)
@@ -142,9 +161,15 @@ def _sealed(path: Path) -> Place:
             return Place(path, first, index.last, index.bytes, index.orgs, index.sha, None)
     found = segment.scan(path.read_bytes())
     place = Place(
-        path, first, found.head or first - 1, found.end_bytes, found.counts, found.sha or segment.GENESIS, None
+        path,
+        first,
+        found.head or first - 1,
+        found.end_bytes,
+        found.counts,
+        found.sha or segment.GENESIS,
+        None,
     )
-    if not found.scars:
+    if note and not found.scars:
         with contextlib.suppress(OSError):
             _note_index(path, place)
     return place
@@ -175,7 +200,9 @@ def _active(path: Path, disk: Disk) -> tuple[Place, int | None, str, int]:
     if found.tail_damaged and found.tail_events:
         end, head, sha = _commit_in_place(fd, text, found, disk)
     elif end < len(text):
-        log.warning("journal tail was never acknowledged and is cut", bytes=len(text) - end, segment=path.name)
+        log.warning(
+            "journal tail was never acknowledged and is cut", bytes=len(text) - end, segment=path.name
+        )
         disk.truncate(fd, end)
         disk.sync(fd)
     if found.scars:

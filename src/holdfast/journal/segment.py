@@ -18,7 +18,7 @@ Newlines are the resync mark: after a bad line the next good one is found by loo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -100,7 +100,7 @@ def commit_line(last: int, frame: bytes, orgs: Counts, prev: str, digests: list[
     return _sealed_line(_COMMIT, body), sha
 
 
-def count(events: Iterator[Event] | list[Event], into: Counts) -> None:
+def count(events: Iterable[Event], into: Counts) -> None:
     """Add events to counts per org and lane."""
     for event in events:
         lanes = into.setdefault(event.org, {})

@@ -41,10 +41,14 @@ class Tx(Protocol):
     def many(self, statement: Insert, rows: Iterable[Sequence[Any]]) -> None:
         """One insert for many rows, straight to the driver: for the applier's set statements.
 
-        Each row gives the values in the order of the statement's columns as they were named in
-        `insert(table).values(a=…, b=…)`... that is, in the table's order of those named. JSON columns
-        take text. Not narrowed to an org: unbound transactions only.
+        The statement names its columns by `insert(table).values(a=None, b=None)` and is built once;
+        each row gives their values in the table's order. JSON columns take text. Not narrowed to an
+        org: unbound transactions only.
         """
+        ...
+
+    def on_commit(self, done: Callable[[], None]) -> None:
+        """Call `done` right after the commit, before any other unit runs; never if it rolls back."""
         ...
 
     def savepoint(self) -> AbstractContextManager[None]:

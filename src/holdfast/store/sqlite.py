@@ -45,10 +45,12 @@ class SqliteTx:
         """Use `SqliteStore.run`, `read` or `transaction` to get one."""
         self._connection = connection
         self.org = org
+        self.committed: list[Callable[[], None]] = []
 
     def rows(self, statement: Executable, params: Params | None = None) -> Sequence[Row[Any]]:
         """All rows a statement gives."""
-        return self._execute(statement, params).all()
+        found: Sequence[Row[Any]] = self._execute(statement, params).all()
+        return found
 
     def run(self, statement: Executable, params: Params | None = None) -> int:
         """Execute; how many rows it touched."""
@@ -59,7 +61,8 @@ class SqliteTx:
             check_rows(statement, params, self.org)
             statement = narrow(statement, self.org)
             if isinstance(statement, Insert) and isinstance(params, list | tuple):
-                params = [{**row, "org_id": self.org} for row in params] if "org_id" in statement.table.c else params
+                tenant = "org_id" in statement.table.c
+                params = [{**row, "org_id": self.org} for row in params] if tenant else params
         return self._connection.execute(statement, params)
 
     def insert(self, table: Table) -> Any:  # noqa: ANN401
@@ -70,9 +73,12 @@ class SqliteTx:
         """One insert for many rows, straight to sqlite3."""
         if self.org is not None:
             raise OrgEscape("`many` runs in an unbound transaction only")
-        raw = self._connection.connection.driver_connection
-        assert raw is not None
+        raw: Any = self._connection.connection.driver_connection
         raw.executemany(_compiled(statement), rows)
+
+    def on_commit(self, done: Callable[[], None]) -> None:
+        """Call `done` right after the commit."""
+        self.committed.append(done)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -81,6 +87,7 @@ class SqliteTx:
             yield
 
 
+_MOST_STATEMENTS: Final = 1000
 _sql: dict[int, tuple[Insert, str]] = {}
 
 
@@ -90,7 +97,7 @@ def _compiled(statement: Insert) -> str:
     if known is None or known[0] is not statement:
         text = str(statement.compile(dialect=_DIALECT))
         known = _sql[id(statement)] = (statement, text)
-        if len(_sql) > 1000:
+        if len(_sql) > _MOST_STATEMENTS:
             raise OrgEscape("insert statements must be built once, not once a batch")
     return known[1]
 
@@ -101,24 +108,25 @@ _DIALECT = create_engine("sqlite://").dialect
 class SqliteStore:
     """A store in one SQLite file, or in memory for tests (path None)."""
 
-    def __init__(self, path: Path | None, *, migrated: bool = True) -> None:
-        """Open, and bring the tables to this version unless `migrated` says it was done.
+    def __init__(self, path: Path | None) -> None:
+        """Take the file's lock; the tables are brought to this version by the first unit of work.
 
-        Raises Conflict `store_in_use` when another process writes to the file, Unavailable when
-        it can't be opened, Corrupt when it is no store or of a newer version.
+        So a portal starts, and takes events in, while its store is out. Raises Conflict
+        `store_in_use` when another process writes to the file.
         """
         self._path = path
         self._lock_fd = None if path is None else _lock(path)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader") if path else self._writer
+        self._readers = self._writer
+        if path is not None:
+            self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._write_engine = self._engine(read_only=False)
         self._read_engine = self._write_engine if path is None else self._engine(read_only=True)
         self._serial = threading.RLock()
         self._seen: tuple[bool | None, float, str | None] = (None, 0.0, None)
         self._write_ms: deque[float] = deque(maxlen=256)
         self._read_ms: deque[float] = deque(maxlen=256)
-        if migrated:
-            self._writer.submit(self._migrate).result()
+        self._migrated = False
 
     def _engine(self, *, read_only: bool) -> Engine:
         def connect() -> sqlite3.Connection:
@@ -146,9 +154,13 @@ class SqliteStore:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         return engine
 
-    def _migrate(self) -> None:
-        with self._translated(self._write_engine):
-            migrate.to_head(self._write_engine)
+    def _ready(self) -> None:
+        if self._migrated:
+            return
+        with self._serial, self._translated(self._write_engine):
+            if not self._migrated:
+                migrate.to_head(self._write_engine)
+                self._migrated = True
 
     # The port's verbs
 
@@ -163,8 +175,13 @@ class SqliteStore:
     @contextmanager
     def transaction(self, org: str | None) -> Iterator[Tx]:
         """A writing transaction in the caller's thread."""
-        with self._serial, self._translated(self._write_engine), self._write_engine.begin() as connection:
-            yield SqliteTx(connection, org)
+        self._ready()
+        with self._serial:
+            with self._translated(self._write_engine), self._write_engine.begin() as connection:
+                tx = SqliteTx(connection, org)
+                yield tx
+            for done in tx.committed:
+                done()
 
     def stats(self) -> StoreStats:
         """What the last units told."""
@@ -197,6 +214,7 @@ class SqliteStore:
     def _read(self, org: str | None, work: Callable[[Tx], T]) -> T:
         if self._read_engine is self._write_engine:
             return self._write(org, work)
+        self._ready()
         began = time.perf_counter()
         with self._translated(self._read_engine), self._read_engine.begin() as connection:
             result = work(SqliteTx(connection, org))
@@ -229,12 +247,21 @@ class SqliteStore:
         self._seen = (not bad, time.time(), error.message if bad and error else None)
 
 
+_DATA_FAULTS: Final = (
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_RANGE,
+)
+
+
 def _translate(fault: BaseException | None) -> HoldfastError:
     """SQLite's result codes (sqlite.org/rescode.html) as who must act."""
     code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return Corrupt(f"the store's file is damaged: {fault}", code="store_corrupt", hint="See the runbook store-outage.")
-    if code in (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE):
+        hint = "See the runbook store-outage."
+        return Corrupt(f"the store's file is damaged: {fault}", code="store_corrupt", hint=hint)
+    if code in _DATA_FAULTS:
         return Rejected(f"the data breaks a rule of the tables: {fault}", code="poison")
     if isinstance(fault, sqlite3.DataError | sqlite3.InterfaceError | OverflowError):
         return Rejected(f"the data does not fit the tables: {fault}", code="poison")
@@ -259,5 +286,3 @@ def _lock(path: Path) -> int:
 def _p95(values: deque[float]) -> float | None:
     ordered = sorted(values)
     return round(ordered[int(len(ordered) * 0.95)], 3) if ordered else None
-
-

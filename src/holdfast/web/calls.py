@@ -103,5 +103,7 @@ class Call(NamedTuple):
     """Further good statuses with the same struct, such as 202."""
     limit_bytes: int = 256 << 10
     """The largest body it reads."""
+    beacon: bool = False
+    """Whether the CSRF token may stand in the body instead of a header; the handler checks it then."""
     etag: bool = False
     """Whether the answer carries an ETag and If-None-Match is heard."""

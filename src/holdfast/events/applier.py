@@ -1,0 +1,236 @@
+"""The applier: read, then mark + apply + cursor in one transaction, then tell.
+
+A store that is out is waited for: no attempt is counted, nothing is parked (PostHog/posthog #10396
+shows the other way). Each lane has its own cursor and its own turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from holdfast.core.backoff import full_jitter_s
+from holdfast.core.clock import Clock, rfc3339
+from holdfast.core.errors import Corrupt, Unavailable
+from holdfast.core.log import COUNT, LANE, POSITION
+from holdfast.events import deadletters, marks
+from holdfast.events.backlog import Backlog
+from holdfast.events.batch import Kinds, LaneStopped, Outcome, apply_batch
+from holdfast.events.deadletters import DeadLetter
+from holdfast.events.kind import LANES, Kind
+from holdfast.events.redrive import redrive_one
+from holdfast.journal.port import Journal, Slice
+from holdfast.store.port import Store, Tx
+
+log = structlog.get_logger(__name__)
+
+BATCH: Final = 1000
+STOPPED_S: Final = 60.0
+"""How long a stopped lane rests before it is tried again; the alarm stays on until it passes."""
+SCANNED_PAST: Final = 50_000
+"""A cursor that passed this many positions of other lanes is stored, so a restart need not pass them again."""
+
+Told = Callable[[Outcome], None]
+
+
+class Applier:
+    """Moves every lane's cursor towards the journal's head, in the loop's background."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        store: Store,
+        kinds: Sequence[Kind],
+        backlog: Backlog,
+        *,
+        clock: Clock,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`busy` tells whether intake has work: then the applier leaves it most of the processor."""
+        self._journal = journal
+        self._store = store
+        self._kinds = Kinds(kinds)
+        self._backlog = backlog
+        self._clock = clock
+        self._busy = busy
+        self._cursors: dict[str, int] = {}
+        self._stored: dict[str, int] = {}
+        self._epoch: int | None = None
+        self._rest_until_s: dict[str, float] = {}
+        self._wake = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._listeners: list[Told] = []
+        self.outage: str | None = None
+        """Why the store can't be written, as the last attempt found; None while it can."""
+        self.stopped: dict[str, str] = {}
+        """Lanes whose breaker tripped, and why."""
+        self.moved_at_s = clock.now_s()
+        """When a cursor last moved or was found at the head."""
+
+    def listen(self, told: Told) -> None:
+        """Call `told` on the loop after each batch."""
+        self._listeners.append(told)
+
+    def wake(self) -> None:
+        """There may be something to read. Event loop only."""
+        self._wake.set()
+
+    def cursor(self, lane: str) -> int:
+        """The position a lane has finished."""
+        return self._cursors.get(lane, 0)
+
+    async def run(self) -> None:
+        """Apply until cancelled. A unit of work under way is finished first: it is a transaction."""
+        attempt = 0
+        while True:
+            try:
+                idle = await self.turn()
+                attempt = 0
+                self.outage = None
+            except (Unavailable, Corrupt) as out:
+                attempt += 1
+                if self.outage != out.message:
+                    log.warning("store is out, the applier waits", reason=out.message)
+                self.outage = out.message
+                self._epoch = None
+                await asyncio.sleep(full_jitter_s(attempt, base_s=0.2, cap_s=5.0) + 0.05)
+                continue
+            except Exception:
+                # A fault of ours must not end the applier for good; it is loud and tried again.
+                log.exception("applier turn failed")
+                self._epoch = None
+                await asyncio.sleep(5.0)
+                continue
+            if idle:
+                self._wake.clear()
+                if not self._waiting():
+                    # A second at most: lanes that rest come back by themselves.
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), 1.0)
+
+    async def turn(self) -> bool:
+        """One batch of each lane; whether there was nothing to do."""
+        if self._epoch is None:
+            await self._begin()
+        idle = True
+        for lane in LANES:
+            if self._rest_until_s.get(lane, 0.0) > self._clock.ticks_s():
+                continue
+            idle = not await self._batch(lane) and idle
+        return idle
+
+    async def drain(self) -> None:
+        """Apply until nothing is left that can be: for commands and tests."""
+        while not await self.turn():
+            pass
+
+    async def reached(self, lane: str, position: int, timeout_s: float) -> bool:
+        """Wait until a lane has finished a position; whether it has."""
+        deadline = self._clock.ticks_s() + timeout_s
+        while self.cursor(lane) < position:
+            left = deadline - self._clock.ticks_s()
+            if left <= 0:
+                return False
+            moved = self._moved
+            try:
+                await asyncio.wait_for(moved.wait(), left)
+            except TimeoutError:
+                return self.cursor(lane) >= position
+        return True
+
+    async def redrive(
+        self, org: str | None, letter_id: str, actor: str, note: Callable[[Tx], None]
+    ) -> DeadLetter:
+        """Send one dead letter through again, with its old id; `note` writes the audit beside it.
+
+        Raises Rejected `not_found`, Conflict `settled` or `exhausted`.
+        """
+        now = rfc3339(self._clock.now_s())
+
+        def work(tx: Tx) -> DeadLetter:
+            if org is not None:
+                row = deadletters.find(tx, letter_id)
+                if row.org_id != org:
+                    raise deadletters.unknown(letter_id)
+            note(tx)
+            return redrive_one(tx, self._kinds, letter_id, actor, now)
+
+        return await self._store.run(None, work)
+
+    # Inside
+
+    async def _begin(self) -> None:
+        now = rfc3339(self._clock.now_s())
+        holder = f"{os.uname().nodename}/{os.getpid()}"
+
+        def work(tx: Tx) -> tuple[int, dict[str, int]]:
+            return marks.take_lease(tx, holder, now), marks.cursors(tx)
+
+        self._epoch, cursors = await self._store.run(None, work)
+        self._cursors = dict(cursors)
+        self._stored = dict(cursors)
+        await asyncio.to_thread(self._backlog.begin, cursors)
+
+    async def _batch(self, lane: str) -> bool:
+        """Apply a lane's next batch; whether there was one."""
+        after = self.cursor(lane)
+        found: Slice = await asyncio.to_thread(self._journal.read, after, BATCH, lane)
+        self._backlog.reading(lane, found.records[0].received_at if found.records else None)
+        if not found.records:
+            self._cursors[lane] = found.through
+            self.moved_at_s = self._clock.now_s()
+            if found.through - self._stored.get(lane, 0) > SCANNED_PAST:
+                await self._store_cursor(lane, found.through)
+            return False
+        began = self._clock.ticks_s()
+        try:
+            outcome = await self._store.run(None, lambda tx: self._work(tx, lane, found))
+        except LaneStopped as stop:
+            self.stopped[lane] = str(stop)
+            self._rest_until_s[lane] = self._clock.ticks_s() + STOPPED_S
+            log.error("lane stopped", reason=str(stop), **{LANE: lane, POSITION: after})  # noqa: TRY400
+            return False
+        self.stopped.pop(lane, None)
+        self._cursors[lane] = self._stored[lane] = outcome.through
+        self.moved_at_s = self._clock.now_s()
+        self._moved.set()
+        self._moved = asyncio.Event()
+        for told in self._listeners:
+            told(outcome)
+        dead = sum(count[2] for count in outcome.counts.values())
+        if dead:
+            log.warning("events parked as dead letters", **{LANE: lane, COUNT: dead})
+        if self._busy():
+            # Receipts come first: while intake works, the applier takes a third of the time.
+            await asyncio.sleep(min(0.25, 2 * (self._clock.ticks_s() - began)))
+        return True
+
+    def _work(self, tx: Tx, lane: str, found: Slice) -> Outcome:
+        assert self._epoch is not None
+        now = rfc3339(self._clock.now_s())
+        outcome = apply_batch(tx, self._kinds, lane, found.records, found.through, self._epoch, now)
+        settled = {org: sum(counts) for org, counts in outcome.counts.items()}
+        tx.on_commit(lambda: self._backlog.finished(lane, settled))
+        return outcome
+
+    async def _store_cursor(self, lane: str, position: int) -> None:
+        now = rfc3339(self._clock.now_s())
+        epoch = self._epoch
+        assert epoch is not None
+
+        def work(tx: Tx) -> None:
+            marks.require_lease(tx, epoch)
+            marks.move_cursor(tx, lane, position, now)
+
+        await self._store.run(None, work)
+        self._stored[lane] = position
+
+    def _waiting(self) -> bool:
+        head = self._journal.stats().head
+        ready = [lane for lane in LANES if self._rest_until_s.get(lane, 0.0) <= self._clock.ticks_s()]
+        return any(self.cursor(lane) < head for lane in ready)

@@ -1,0 +1,184 @@
+"""Records the applier gave up on: park, list, explain, redrive, discard. Nothing is ever deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from sqlalchemy import Row, and_, select, update
+
+from holdfast.core.errors import Conflict, Rejected
+from holdfast.journal.record import Record
+from holdfast.store import schema
+from holdfast.store.port import Tx
+
+if TYPE_CHECKING:
+    from holdfast.events.batch import Envelope
+
+MAX_REDRIVES: Final = 2
+"""After so many tries by a person a letter is `exhausted`: something else must be mended first."""
+
+_letters = schema.dead_letters
+
+
+class DeadLetter(msgspec.Struct, rename="camel"):
+    """One dead letter, as operators see it. `id` names it in addresses: `<event id>.<digest>`."""
+
+    id: str
+    org_id: str
+    event_id: str
+    kind: str
+    lane: str
+    user_id: str
+    position: str
+    received_at: str
+    code: str
+    reason: str
+    status: str
+    redrives: int
+    parked_at: str
+    settled_at: str | None
+    settled_by: str | None
+    settled_why: str | None
+    record: msgspec.Raw | None = None
+
+
+def park(tx: Tx, record: Record, envelope: Envelope, code: str, reason: str, now: str) -> bool:
+    """Keep a record with its reason; whether it is a new letter."""
+    statement = tx.insert(_letters).values(
+        org_id=envelope.org_id,
+        event_id=record.id,
+        digest=record.digest,
+        lane=envelope.lane,
+        kind=envelope.kind,
+        user_id=envelope.user_id,
+        position=record.position,
+        received_at=record.received_at,
+        code=code,
+        reason=reason[:2000],
+        record=record.data,
+        status="parked",
+        redrives=0,
+        parked_at=now,
+    )
+    return tx.run(statement.on_conflict_do_nothing()) == 1
+
+
+def letters(
+    tx: Tx,
+    *,
+    status: str | None = None,
+    code: str | None = None,
+    kind: str | None = None,
+    user: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> list[DeadLetter]:
+    """Letters, the oldest first, without their records. `after`: the last one's `parkedAt` and id."""
+    statement = select(_letters).order_by(_letters.c.parked_at, _letters.c.event_id).limit(limit)
+    for column, value in (("status", status), ("code", code), ("kind", kind), ("user_id", user)):
+        if value is not None:
+            statement = statement.where(_letters.c[column] == value)
+    if after is not None:
+        at, _, event_id = after.partition("|")
+        statement = statement.where(
+            (_letters.c.parked_at > at) | and_(_letters.c.parked_at == at, _letters.c.event_id > event_id)
+        )
+    return [_letter(row) for row in tx.rows(statement)]
+
+
+def show(tx: Tx, letter_id: str) -> DeadLetter:
+    """One letter with its record. Raises Rejected `not_found`."""
+    row = find(tx, letter_id)
+    letter = _letter(row)
+    try:
+        msgspec.json.decode(row.record)
+        letter.record = msgspec.Raw(row.record)
+    except msgspec.DecodeError:
+        letter.record = msgspec.Raw(msgspec.json.encode(row.record.decode("utf-8", "replace")))
+    return letter
+
+
+def find(tx: Tx, letter_id: str) -> Row[Any]:
+    """A letter's row, by its id or by its event's where that names only one."""
+    event_id, _, digest = letter_id.lower().partition(".")
+    statement = select(_letters).where(_letters.c.event_id == event_id)
+    if digest:
+        try:
+            statement = statement.where(_letters.c.digest == int(digest, 16))
+        except ValueError:
+            raise unknown(letter_id) from None
+    rows: Sequence[Row[Any]] = tx.rows(statement)
+    if len(rows) != 1:
+        raise unknown(letter_id)
+    return rows[0]
+
+
+def discard(tx: Tx, letter_id: str, actor: str, why: str, now: str) -> DeadLetter:
+    """Settle a letter without applying it; its row and reason stay. Raises Conflict `settled`."""
+    row = find(tx, letter_id)
+    if row.status not in ("parked", "exhausted"):
+        raise Conflict(f"this dead letter is {row.status}", code="settled")
+    settle(tx, row, "discarded", actor, why, now)
+    return show(tx, letter_id)
+
+
+def settle(tx: Tx, row: Row[Any], status: str, actor: str, why: str, now: str) -> None:
+    """Write how a letter ended."""
+    tx.run(
+        _this(row).values(status=status, settled_at=now, settled_by=actor, settled_why=why),
+    )
+
+
+def count_redrive(tx: Tx, row: Row[Any], code: str, reason: str) -> None:
+    """Note a redrive that failed; the last allowed one leaves the letter `exhausted`."""
+    tries = row.redrives + 1
+    status = "exhausted" if tries >= MAX_REDRIVES else "parked"
+    tx.run(_this(row).values(redrives=tries, status=status, code=code, reason=reason[:2000]))
+
+
+def require_open(row: Row[Any]) -> None:
+    """Refuse to redrive what is settled or exhausted. Raises Conflict."""
+    if row.status == "exhausted":
+        raise Conflict(
+            f"this dead letter was redriven {row.redrives} times",
+            code="exhausted",
+            hint="Mend what its reason names, or discard it with a reason.",
+        )
+    if row.status != "parked":
+        raise Conflict(f"this dead letter is {row.status}", code="settled")
+
+
+def _this(row: Row[Any]) -> Any:  # noqa: ANN401 - an update statement
+    return update(_letters).where(
+        _letters.c.org_id == row.org_id,
+        _letters.c.event_id == row.event_id,
+        _letters.c.digest == row.digest,
+    )
+
+
+def unknown(letter_id: str) -> Rejected:
+    """The error for a letter that isn't there, or isn't the asker's to see."""
+    return Rejected(f"no dead letter {letter_id!r} is known here", code="not_found")
+
+
+def _letter(row: Row[Any]) -> DeadLetter:
+    return DeadLetter(
+        id=f"{row.event_id}.{row.digest:08x}",
+        org_id=row.org_id,
+        event_id=row.event_id,
+        kind=row.kind,
+        lane=row.lane,
+        user_id=row.user_id,
+        position=f"{row.position:016d}",
+        received_at=row.received_at,
+        code=row.code,
+        reason=row.reason,
+        status=row.status,
+        redrives=row.redrives,
+        parked_at=row.parked_at,
+        settled_at=row.settled_at,
+        settled_by=row.settled_by,
+        settled_why=row.settled_why,
+    )

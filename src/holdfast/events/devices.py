@@ -1,0 +1,111 @@
+"""Which sequence numbers of each device's outbox arrived: how a device finds out what it lost.
+
+A gap that no waiting entry explains is a loss (durability rule 7). The answer is from memory; what
+memory lacks after a start is read from the store, and where that can't be known, nothing is said
+rather than something wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Annotated, Final
+
+import msgspec
+
+Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+Ranges = list[list[int]]
+"""Sorted, disjoint, not touching: [[from, to], …], both ends in."""
+
+MAX_RANGES: Final = 200
+"""A device with more gaps than this keeps its newest ones."""
+
+
+class DeviceState(msgspec.Struct, rename="camel"):
+    """What the server saw of a device: the highest sequence number, and the holes below it."""
+
+    accepted_through: Seq
+    missing: list[tuple[Seq, Seq]]
+
+
+def merge(ranges: Ranges, seqs: Iterable[int]) -> Ranges:
+    """The ranges with more numbers in; order and repetition don't matter."""
+    spans = sorted([list(span) for span in ranges] + [[seq, seq] for seq in seqs])
+    merged: Ranges = []
+    for low, high in spans:
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1][1] = max(merged[-1][1], high)
+        else:
+            merged.append([low, high])
+    return merged[-MAX_RANGES:]
+
+
+def union(one: Ranges, other: Ranges) -> Ranges:
+    """Both ranges as one."""
+    merged: Ranges = []
+    for low, high in sorted([*one, *other]):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1][1] = max(merged[-1][1], high)
+        else:
+            merged.append([low, high])
+    return merged[-MAX_RANGES:]
+
+
+def state(ranges: Ranges) -> DeviceState:
+    """Ranges as the device is told them; numbering begins at 1."""
+    missing: list[tuple[int, int]] = []
+    below = 1
+    for low, high in ranges:
+        if low > below:
+            missing.append((below, low - 1))
+        below = high + 1
+    return DeviceState(ranges[-1][1] if ranges else 0, missing[:100])
+
+
+Load = Callable[[str, str, str, int], Awaitable[Ranges | None]]
+"""(org, user, device, generation) -> what the store knows; None when that can't be known now."""
+
+
+class DeviceBook:
+    """The ranges of the devices heard from lately. Event loop only."""
+
+    def __init__(self, load: Load, *, size: int = 20_000) -> None:
+        """`load` is asked once for each device that is new to this process."""
+        self._load = load
+        self._size = size
+        self._ranges: dict[tuple[str, str, str, int], Ranges] = {}
+        self._unknown: dict[tuple[str, str, str, int], Ranges] = {}
+
+    async def saw(
+        self, org: str, user: str, device: str | None, generation: int, seqs: list[int]
+    ) -> DeviceState | None:
+        """Note numbers that arrived; what the device may be told, None where that isn't known."""
+        if device is None or not (seqs or generation):
+            return None
+        key = (org, user, device, generation)
+        known = self._ranges.get(key)
+        if known is None:
+            # Heard, but not yet joined with what the store knows.
+            heard = merge(self._unknown.get(key, []), seqs)
+            stored = await self._load(org, user, device, generation)
+            if stored is None:
+                self._keep(self._unknown, key, heard)
+                return None
+            self._unknown.pop(key, None)
+            known = union(stored, heard)
+        elif len(known) == 1 and seqs == [known[0][1] + 1]:
+            known[0][1] += 1
+            return DeviceState(known[0][1], [(1, known[0][0] - 1)] if known[0][0] > 1 else [])
+        else:
+            known = merge(known, seqs)
+        self._keep(self._ranges, key, known)
+        return state(known)
+
+    def _keep(
+        self,
+        where: dict[tuple[str, str, str, int], Ranges],
+        key: tuple[str, str, str, int],
+        ranges: Ranges,
+    ) -> None:
+        where[key] = ranges
+        if len(where) > self._size:
+            del where[next(iter(where))]

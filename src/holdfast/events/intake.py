@@ -1,0 +1,263 @@
+"""Take events in: judge each, append the good ones as one frame, answer a receipt for every one.
+
+One bad event never sinks its neighbours. A receipt that says `accepted` or `duplicate` is given
+only for what is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from holdfast.core.clock import Clock, rfc3339
+from holdfast.core.errors import Rejected, Unavailable
+from holdfast.core.ids import position_text
+from holdfast.events.devices import DeviceBook, DeviceState
+from holdfast.events.envelope import Batch, Count, Judge, Sender, Stamp
+from holdfast.events.window import Window
+from holdfast.journal.port import Journal
+from holdfast.journal.record import Event
+from holdfast.journal.segment import owner
+
+Status = Literal["accepted", "duplicate", "invalid", "forbidden", "conflict", "later"]
+
+
+class Receipt(msgspec.Struct, rename="camel", omit_defaults=True):
+    """The server's word about one event. `accepted` and `duplicate` mean: it is on disk."""
+
+    id: str
+    status: Status
+    position: str | None = None
+    durable: str | None = None
+    code: str | None = None
+    reason: str | None = None
+    retry_after_s: float | None = None
+
+
+class Receipts(msgspec.Struct, rename="camel"):
+    """The answer to a batch: a receipt an event, in order."""
+
+    receipts: list[Receipt]
+    device: DeviceState | None
+    slow_down_ms: Count
+
+
+class Counters(msgspec.Struct):
+    """What intake answered since start, by status."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    invalid: int = 0
+    forbidden: int = 0
+    conflict: int = 0
+    later: int = 0
+
+
+class _Fresh(NamedTuple):
+    """An event to append, and where its receipt goes."""
+
+    at: int
+    event: Event
+    conflict: bool
+
+
+class _Twin(NamedTuple):
+    """An event whose like is being written: its receipt follows from that one's."""
+
+    at: int
+    event: Event
+    done: asyncio.Future[int] | None
+    """None when the like is in the same batch."""
+
+
+class _Work:
+    """One batch's working state."""
+
+    def __init__(self, number: int) -> None:
+        self.receipts: list[Receipt | None] = [None] * number
+        self.fresh: list[_Fresh] = []
+        self.twins: list[_Twin] = []
+        self.seen: dict[tuple[str, str], int] = {}
+        self.seqs: list[int] = []
+
+
+class _IdOnly(msgspec.Struct):
+    id: str = ""
+
+
+_id_only = msgspec.json.Decoder(_IdOnly)
+
+
+class Intake:
+    """Takes events in. One a process; used from the event loop only."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        judge: Judge,
+        *,
+        clock: Clock,
+        window: Window,
+        devices: DeviceBook,
+        slow_down_ms: Callable[[], int],
+        room: Callable[[str], Unavailable | None],
+    ) -> None:
+        """`room` says of a lane why it may not be written now, given the disk's free space."""
+        self._journal = journal
+        self._judge = judge
+        self._clock = clock
+        self._window = window
+        self._devices = devices
+        self._slow_down_ms = slow_down_ms
+        self._room = room
+        self._durable = journal.stats().durable
+        self._flight: dict[tuple[str, str], tuple[int, asyncio.Future[int]]] = {}
+        self.counters = Counters()
+
+    async def batch(self, sender: Sender, batch: Batch, door: str) -> Receipts:
+        """Judge each event, append the good ones as one frame, answer for every one in order.
+
+        Raises Unavailable when not one of them could be answered for; then nothing is certain
+        but that the same ids may be sent again.
+        """
+        work = _Work(len(batch.events))
+        stamp = Stamp(sender, batch, rfc3339(self._clock.now_s()))
+        judge = self._judge.judge
+        for at, raw in enumerate(batch.events):
+            try:
+                event = judge(raw, stamp, door, work.seqs)
+            except Rejected as refused:
+                work.receipts[at] = _refusal(raw, refused)
+            else:
+                self._place(at, event, work)
+        try:
+            await self._append(work)
+            for twin in work.twins:
+                await self._join(twin, work)
+        except Unavailable as refused:
+            if not any(work.receipts):
+                raise
+            for at, raw in enumerate(batch.events):
+                if work.receipts[at] is None:
+                    work.receipts[at] = _later(raw, refused)
+        answers = [receipt for receipt in work.receipts if receipt is not None]
+        for answer in answers:
+            setattr(self.counters, answer.status, getattr(self.counters, answer.status) + 1)
+        device = await self._devices.saw(
+            sender.orgs[0] if sender.orgs else "", sender.user, batch.device_id, batch.generation, work.seqs
+        )
+        return Receipts(answers, device, self._slow_down_ms())
+
+    async def one(
+        self, sender: Sender, *, kind: str, event_id: str, org: str, body: bytes, door: str, version: int = 1
+    ) -> Receipt:
+        """Take one event that a route words itself, such as an assignment: same rules, same receipt."""
+        raw = msgspec.json.encode(
+            {"id": event_id, "kind": kind, "version": version, "orgId": org, "body": msgspec.Raw(body)}
+        )
+        answer = await self.batch(sender, Batch(events=[msgspec.Raw(raw)]), door)
+        return answer.receipts[0]
+
+    def position(self, org: str, event_id: str) -> tuple[str, int] | None:
+        """Lane and position of an id that was committed lately, for whoever waits for its effect."""
+        known = self._window.get(org, event_id.lower())
+        if known is None:
+            return None
+        found = self._journal.read(known[1] - 1, 1)
+        return (owner(found.records[0].data)[1], known[1]) if found.records else None
+
+    def holds(self, org: str, event_id: str) -> bool:
+        """Whether the id is among the lately committed ones."""
+        return self._window.get(org, event_id.lower()) is not None
+
+    def _place(self, at: int, event: Event, work: _Work) -> None:
+        """Tell fresh from duplicate, from being written, from conflict."""
+        key = (event.org, event.id)
+        known = self._window.get(event.org, event.id)
+        flight = self._flight.get(key)
+        digest = known[0] if known else flight[0] if flight else work.seen.get(key, event.digest)
+        if digest != event.digest:
+            if self._window.conflicted(event.org, event.id, event.digest):
+                work.receipts[at] = _conflict(event.id)
+            else:
+                # Journalled like any other: the applier keeps it as a dead letter.
+                work.fresh.append(_Fresh(at, event, conflict=True))
+        elif known:
+            work.receipts[at] = Receipt(event.id, "duplicate", position_text(known[1]), self._durable)
+        elif flight or key in work.seen:
+            work.twins.append(_Twin(at, event, flight[1] if flight else None))
+        else:
+            work.seen[key] = event.digest
+            work.fresh.append(_Fresh(at, event, conflict=False))
+
+    async def _append(self, work: _Work) -> None:
+        fresh = work.fresh
+        if not fresh:
+            return
+        for lane in {each.event.lane for each in fresh}:
+            if (refused := self._room(lane)) is not None:
+                raise refused
+        done = self._journal.append([each.event for each in fresh])
+        for each in fresh:
+            if not each.conflict:
+                self._flight[each.event.org, each.event.id] = (each.event.digest, done)
+        # By callback: a sender that goes away must not leave ids in flight, nor committed ones unknown.
+        done.add_done_callback(lambda future: self._landed(future, fresh))
+        first = await asyncio.shield(done)
+        for offset, each in enumerate(fresh):
+            work.receipts[each.at] = (
+                _conflict(each.event.id)
+                if each.conflict
+                else Receipt(each.event.id, "accepted", position_text(first + offset), self._durable)
+            )
+
+    def _landed(self, future: asyncio.Future[int], fresh: Sequence[_Fresh]) -> None:
+        committed = not future.cancelled() and future.exception() is None
+        first = future.result() if committed else 0
+        for offset, (_, event, conflict) in enumerate(fresh):
+            if conflict:
+                if committed:
+                    self._window.note_conflict(event.org, event.id, event.digest)
+                continue
+            self._flight.pop((event.org, event.id), None)
+            if committed:
+                self._window.add(event.org, event.id, event.digest, first + offset)
+
+    async def _join(self, twin: _Twin, work: _Work) -> None:
+        if twin.done is not None:
+            await asyncio.shield(twin.done)
+        known = self._window.get(twin.event.org, twin.event.id)
+        if known is None:
+            raise Unavailable("the write this event waited for failed", code="unknown_outcome", retry_s=1.0)
+        work.receipts[twin.at] = Receipt(twin.event.id, "duplicate", position_text(known[1]), self._durable)
+
+
+def _conflict(event_id: str) -> Receipt:
+    return Receipt(
+        event_id,
+        "conflict",
+        code="conflict",
+        reason="this id came before with another body; both are kept, this one as a dead letter",
+    )
+
+
+def _refusal(raw: msgspec.Raw, refused: Rejected) -> Receipt:
+    status: Status = "forbidden" if refused.status == 403 else "invalid"
+    return Receipt(_id(raw), status, code=refused.code, reason=refused.message)
+
+
+def _later(raw: msgspec.Raw, refused: Unavailable) -> Receipt:
+    return Receipt(
+        _id(raw), "later", code=refused.code, reason=refused.message, retry_after_s=refused.retry_s
+    )
+
+
+def _id(raw: msgspec.Raw) -> str:
+    """The id an unreadable event states, empty where it states none."""
+    try:
+        return _id_only.decode(raw).id[:64]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""

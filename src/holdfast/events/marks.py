@@ -1,0 +1,85 @@
+"""What proves that an event had its one effect: marks, cursors, the fence, and the ledger's counts.
+
+All of it is written in the applier's own transaction, beside the effect itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import insert, select, update
+
+from holdfast.core.errors import Unavailable
+from holdfast.store import schema
+from holdfast.store.port import Tx
+
+
+def take_lease(tx: Tx, holder: str, now: str) -> int:
+    """Become the only applier: raise the epoch, and say which one is ours now."""
+    rows = tx.rows(select(schema.leases.c.epoch).where(schema.leases.c.name == "applier"))
+    epoch = int(rows[0].epoch) + 1 if rows else 1
+    values = {"epoch": epoch, "holder": holder, "taken_at": now}
+    if rows:
+        tx.run(update(schema.leases).where(schema.leases.c.name == "applier").values(**values))
+    else:
+        tx.run(insert(schema.leases).values(name="applier", **values))
+    return epoch
+
+
+def require_lease(tx: Tx, epoch: int) -> None:
+    """Refuse to go on when another applier has taken over. Raises Unavailable."""
+    rows = tx.rows(select(schema.leases.c.epoch).where(schema.leases.c.name == "applier"))
+    if not rows or rows[0].epoch != epoch:
+        raise Unavailable("another applier has taken the lease", hint="One portal applies at a time.")
+
+
+def cursors(tx: Tx) -> dict[str, int]:
+    """Lane -> the position it has finished."""
+    return {row.lane: int(row.position) for row in tx.rows(select(schema.cursors))}
+
+
+def move_cursor(tx: Tx, lane: str, position: int, now: str) -> None:
+    """Say that a lane has finished everything up to a position."""
+    if not tx.run(
+        update(schema.cursors).where(schema.cursors.c.lane == lane).values(position=position, moved_at=now)
+    ):
+        tx.run(insert(schema.cursors).values(lane=lane, position=position, moved_at=now))
+
+
+def known(tx: Tx, ids: dict[str, list[str]]) -> dict[tuple[str, str], int]:
+    """(org, event id) -> digest, of those ids (by org) that have a mark."""
+    found: dict[tuple[str, str], int] = {}
+    marks = schema.marks
+    for org, wanted in ids.items():
+        statement = select(marks.c.event_id, marks.c.digest).where(
+            marks.c.org_id == org, marks.c.event_id.in_(wanted)
+        )
+        for row in tx.rows(statement):
+            event_id, digest = tuple(row)
+            found[org, event_id] = int(digest)
+    return found
+
+
+_PUT: Final = insert(schema.marks).values({column.name: None for column in schema.marks.c})
+
+
+def put(tx: Tx, rows: Sequence[tuple[str, str, int, int]]) -> None:
+    """Write marks: (org, event id, digest, position). A second one for an id breaks the transaction."""
+    tx.many(_PUT, rows)
+
+
+def tally(tx: Tx, lane: str, counts: dict[str, tuple[int, int, int]]) -> None:
+    """Add org -> (applied, duplicate, dead) to the ledger."""
+    table = schema.ledger
+    statement = tx.insert(table)
+    statement = statement.on_conflict_do_update(
+        index_elements=[table.c.org_id, table.c.lane],
+        set_={name: table.c[name] + statement.excluded[name] for name in ("applied", "duplicate", "dead")},
+    )
+    rows = [
+        {"org_id": org, "lane": lane, "applied": applied, "duplicate": duplicate, "dead": dead}
+        for org, (applied, duplicate, dead) in counts.items()
+    ]
+    if rows:
+        tx.run(statement, rows)

@@ -1,0 +1,57 @@
+"""The ids lately committed, in memory: the first, cheap answer to "did you have this already?".
+
+It is not the guarantee (that is the unique mark in the store): an id that fell out of the window is
+accepted again, and the applier counts it as a duplicate. Two generations of half the size each make
+eviction free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from holdfast.journal.record import Record
+
+
+class Window:
+    """At most `size` ids, the newest ones; about 250 bytes each."""
+
+    def __init__(self, size: int = 65_536) -> None:
+        """`size`: how many ids to remember."""
+        self._half = max(size // 2, 1)
+        self._young: dict[str, dict[str, int]] = {}
+        self._old: dict[str, dict[str, int]] = {}
+        self._number = 0
+        self._conflicts: dict[tuple[str, str, int], None] = {}
+
+    def get(self, org: str, event_id: str) -> tuple[int, int] | None:
+        """(digest, position) of a committed id, None when it isn't known."""
+        found = None
+        mine = self._young.get(org)
+        if mine is not None:
+            found = mine.get(event_id)
+        if found is None and (mine := self._old.get(org)) is not None:
+            found = mine.get(event_id)
+        return None if found is None else (found & 0xFFFFFFFF, found >> 32)
+
+    def add(self, org: str, event_id: str, digest: int, position: int) -> None:
+        """Remember a committed id."""
+        self._young.setdefault(org, {})[event_id] = position << 32 | digest
+        self._number += 1
+        if self._number >= self._half:
+            self._old, self._young, self._number = self._young, {}, 0
+
+    def conflicted(self, org: str, event_id: str, digest: int) -> bool:
+        """Whether this very conflict is kept already: one dead letter of it is enough."""
+        return (org, event_id, digest) in self._conflicts
+
+    def note_conflict(self, org: str, event_id: str, digest: int) -> None:
+        """Remember a conflict, the last thousand of them."""
+        self._conflicts[org, event_id, digest] = None
+        if len(self._conflicts) > 1000:
+            del self._conflicts[next(iter(self._conflicts))]
+
+    def fill(self, records: Iterable[tuple[str, Record]]) -> None:
+        """After a start: take the journal's last (org, record) pairs, oldest first."""
+        for org, record in records:
+            if self.get(org, record.id) is None:
+                self.add(org, record.id, record.digest, record.position)

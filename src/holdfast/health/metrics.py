@@ -1,0 +1,51 @@
+"""The one registry of metrics. Everything is read when it is asked for: nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+class Sample(NamedTuple):
+    """One reading: label values in the order of the metric's labels, and the value."""
+
+    labels: tuple[str, ...]
+    value: float
+
+
+class Definition(NamedTuple):
+    """One metric: its name with its unit, what it means, its labels, and who reads it."""
+
+    name: str
+    help: str
+    counter: bool
+    labels: tuple[str, ...]
+    read: Callable[[], Iterable[Sample]]
+
+
+class Metrics(Collector):
+    """All metrics of a portal."""
+
+    def __init__(self, definitions: Iterable[Definition]) -> None:
+        """`definitions`: from wiring, which knows the parts."""
+        self.definitions = tuple(definitions)
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Read every metric now."""
+        for each in self.definitions:
+            family = (CounterMetricFamily if each.counter else GaugeMetricFamily)(
+                each.name, each.help, labels=each.labels
+            )
+            for sample in each.read():
+                family.add_metric(sample.labels, sample.value)
+            yield family
+
+    def text(self) -> bytes:
+        """The exposition, in Prometheus' text format."""
+        return generate_latest(self._registry)

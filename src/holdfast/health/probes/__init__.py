@@ -1,0 +1,1 @@
+"""One question about one part, a file each."""

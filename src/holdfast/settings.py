@@ -1,0 +1,209 @@
+"""Every setting once: name, unit in the name, type, default, help. The environment is read here only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from holdfast.core.errors import Misconfigured
+
+_ON: Final = ("1", "on", "true", "yes")
+_OFF: Final = ("0", "off", "false", "no")
+
+
+class Setting(NamedTuple):
+    """One setting: the variable, the field it fills, and what it is for."""
+
+    variable: str
+    field: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A portal's settings, checked. Build one with `load`."""
+
+    env: Literal["development", "production"] = "development"
+    dev_fallback: bool = True
+    data_dir: Path | None = None
+    secret_key: str | None = None
+    force_org_enforcement: bool = True
+    secure_cookies: bool = False
+    batches_per_s: float = 20.0
+    batches_burst: float = 60.0
+    segment_bytes: int = 64 << 20
+    waiting_bytes: int = 64 << 20
+    window_ids: int = 65_536
+    disk_soft_bytes: int = 1 << 30
+    disk_high_bytes: int = 256 << 20
+    disk_hard_bytes: int = 64 << 20
+    body_timeout_s: float = 30.0
+    head_timeout_s: float = 15.0
+    drain_timeout_s: float = 8.0
+    log_format: Literal["console", "json"] = "console"
+
+    @property
+    def demo(self) -> bool:
+        """Whether this is a demonstration: no settings needed, demo accounts work, and everyone is told."""
+        return self.dev_fallback
+
+    @property
+    def folder(self) -> Path:
+        """Where the embedded store and journal live."""
+        if self.data_dir is None:
+            raise Misconfigured("no data directory is set", code="setting_missing")
+        return self.data_dir
+
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting("HOLDFAST_ENV", "env", "`development` or `production`. Production turns DEV_FALLBACK off."),
+    Setting(
+        "DEV_FALLBACK",
+        "dev_fallback",
+        "On: no settings are needed, demo data is seeded, demo accounts work; health and screen say so. "
+        "Off: a missing store or key is an error at start.",
+    ),
+    Setting(
+        "HOLDFAST_DATA_DIR",
+        "data_dir",
+        "The folder of the embedded store and journal. `--data` goes before it.",
+    ),
+    Setting(
+        "HOLDFAST_SECRET_KEY",
+        "secret_key",
+        "At least 32 characters; sessions, CSRF tokens, service tokens and the scrubbing salt derive from it. "
+        "With DEV_FALLBACK on one is made and kept in the data directory.",
+    ),
+    Setting(
+        "FORCE_ORG_ENFORCEMENT",
+        "force_org_enforcement",
+        "On: an event without a proven org is refused by name. Off: it gets its sender's only org and counts as a warning.",
+    ),
+    Setting(
+        "HOLDFAST_SECURE_COOKIES", "secure_cookies", "On: cookies go over HTTPS only. Set it behind TLS."
+    ),
+    Setting(
+        "HOLDFAST_BATCHES_PER_S",
+        "batches_per_s",
+        "Requests with events a user may send per second, in the long run.",
+    ),
+    Setting("HOLDFAST_BATCHES_BURST", "batches_burst", "Requests with events a user may send at once."),
+    Setting("HOLDFAST_SEGMENT_BYTES", "segment_bytes", "Size at which a journal segment is sealed."),
+    Setting(
+        "HOLDFAST_WAITING_BYTES",
+        "waiting_bytes",
+        "Most bytes that may wait for the disk before senders hear `queue_full`.",
+    ),
+    Setting(
+        "HOLDFAST_WINDOW_IDS",
+        "window_ids",
+        "Event ids remembered in memory to answer `duplicate` at once; about 250 bytes each.",
+    ),
+    Setting(
+        "HOLDFAST_DISK_SOFT_BYTES", "disk_soft_bytes", "Free space below which analytics are asked to wait."
+    ),
+    Setting(
+        "HOLDFAST_DISK_HIGH_BYTES",
+        "disk_high_bytes",
+        "Free space below which only progress and assignments are taken.",
+    ),
+    Setting(
+        "HOLDFAST_DISK_HARD_BYTES",
+        "disk_hard_bytes",
+        "Free space below which nothing is taken; devices keep the data.",
+    ),
+    Setting("HOLDFAST_BODY_TIMEOUT_S", "body_timeout_s", "Seconds a request's body may take to arrive."),
+    Setting("HOLDFAST_HEAD_TIMEOUT_S", "head_timeout_s", "Seconds a request's head may take to arrive."),
+    Setting(
+        "HOLDFAST_DRAIN_TIMEOUT_S",
+        "drain_timeout_s",
+        "Seconds that requests under way get when the portal stops.",
+    ),
+    Setting("HOLDFAST_LOG_FORMAT", "log_format", "`console` for people, `json` for machines."),
+)
+
+_CHOICES: Final = {"env": ("development", "production"), "log_format": ("console", "json")}
+
+
+def load(environ: Mapping[str, str] | None = None, *, data_dir: Path | None = None) -> Settings:
+    """The settings out of an environment. Raises Misconfigured naming the variable and the mend.
+
+    `data_dir` stands before HOLDFAST_DATA_DIR: a command's `--data`.
+    """
+    environ = os.environ if environ is None else environ
+    types = {field.name: field.default for field in fields(Settings)}
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = environ.get(setting.variable, "").strip()
+        if text:
+            values[setting.field] = _parse(setting, text, types[setting.field])
+    if data_dir is not None:
+        values["data_dir"] = data_dir
+    if values.get("env") == "production":
+        values["dev_fallback"] = False
+    settings = Settings(**values)
+    return _checked(settings)
+
+
+def _checked(settings: Settings) -> Settings:
+    if settings.secret_key is not None and len(settings.secret_key) < 32:
+        raise Misconfigured(
+            "HOLDFAST_SECRET_KEY is shorter than 32 characters",
+            hint="Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+        )
+    if not settings.disk_hard_bytes <= settings.disk_high_bytes <= settings.disk_soft_bytes:
+        raise Misconfigured(
+            "the disk marks are out of order",
+            hint="HOLDFAST_DISK_HARD_BYTES <= HOLDFAST_DISK_HIGH_BYTES <= HOLDFAST_DISK_SOFT_BYTES.",
+        )
+    if settings.dev_fallback:
+        if settings.data_dir is None:
+            return _with(settings, data_dir=Path("var/development"))
+        return settings
+    if settings.data_dir is None:
+        raise Misconfigured(
+            "HOLDFAST_DATA_DIR is not set, and without DEV_FALLBACK there is no store to fall back to",
+            code="setting_missing",
+            hint="Set HOLDFAST_DATA_DIR (or pass --data) to the folder of the store and journal.",
+        )
+    if settings.secret_key is None:
+        raise Misconfigured(
+            "HOLDFAST_SECRET_KEY is not set, and without DEV_FALLBACK none is made up",
+            code="setting_missing",
+            hint="Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+        )
+    return settings
+
+
+def _with(settings: Settings, **changes: Any) -> Settings:  # noqa: ANN401
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return Settings(**{**values, **changes})
+
+
+def _parse(setting: Setting, text: str, default: object) -> object:
+    lowered = text.lower()
+    if setting.field in _CHOICES:
+        if lowered not in _CHOICES[setting.field]:
+            raise _wrong(setting, text, f"one of {', '.join(_CHOICES[setting.field])}")
+        return lowered
+    if isinstance(default, bool):
+        if lowered not in _ON + _OFF:
+            raise _wrong(setting, text, "on or off")
+        return lowered in _ON
+    if isinstance(default, int | float):
+        try:
+            value = type(default)(text)
+        except ValueError:
+            raise _wrong(setting, text, "a number") from None
+        if not 0 < value < float("inf"):
+            raise _wrong(setting, text, "a number above zero")
+        return value
+    return Path(text) if setting.field == "data_dir" else text
+
+
+def _wrong(setting: Setting, text: str, wanted: str) -> Misconfigured:
+    shown = "…" if "SECRET" in setting.variable else repr(text)
+    return Misconfigured(f"{setting.variable} is {shown}; it takes {wanted}", hint=setting.help)

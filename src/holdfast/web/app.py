@@ -1,0 +1,243 @@
+"""The ASGI app: the table of calls, each behind a door that guards, validates and answers.
+
+Doors are plain ASGI objects inside Starlette's routes; one `BaseHTTPMiddleware` was measured to cost
+five sixths of the throughput, so there is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from holdfast.core.errors import HoldfastError, Rejected
+from holdfast.web import problems
+from holdfast.web.calls import Answer, Ask, Call
+from holdfast.web.guard import admit
+from holdfast.web.portal import Portal
+
+log = structlog.get_logger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+Headers = list[tuple[bytes, bytes]]
+
+_EVERY_ANSWER: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+]
+
+
+class Door:
+    """One call as an ASGI app."""
+
+    def __init__(self, call: Call, portal: Portal) -> None:
+        """`call`: its row in the table."""
+        self._call = call
+        self._portal = portal
+        self._decode: Callable[[bytes], Any] | None = None
+        if call.body is not None and call.body is not bytes:
+            self._decode = msgspec.json.Decoder(call.body).decode
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong becomes a problem document."""
+        portal = self._portal
+        portal.requests_under_way += 1
+        try:
+            status, headers, body = await self._answer(scope, receive)
+        except HoldfastError as error:
+            status, headers, body = refusal(error)
+        except Exception as fault:
+            log.exception("request failed", path=scope.get("path"), fault=type(fault).__name__)
+            status, headers, body = refusal(
+                HoldfastError("the portal failed to answer this request", hint="It is in the portal's log.")
+            )
+        finally:
+            portal.requests_under_way -= 1
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
+        call, portal = self._call, self._portal
+        headers = _headers(scope)
+        client = scope["client"][0] if scope.get("client") else ""
+        who = await admit(portal, call, headers, client)
+        body = await self._body(headers, receive) if call.body is not None else None
+        query = _query(call, scope["query_string"]) if call.query is not None else None
+        org = who.org if who is not None else None
+        ask = Ask(portal, who, org, body, query, scope.get("path_params", {}), headers, client)
+        result = await call.handler(ask)
+        return self._worded(result, headers, org)
+
+    async def _body(self, headers: Mapping[str, str], receive: Receive) -> Any:  # noqa: ANN401
+        call = self._call
+        media = headers.get("content-type", "").partition(";")[0].strip().lower()
+        wanted = call.reads if call.body is bytes else "application/json"
+        # Beacons can't set a content type other than these without asking first.
+        if media != wanted and not (call.beacon and media == "text/plain"):
+            raise Rejected(
+                f"this address reads {wanted}, and the body says {media or 'nothing'}",
+                code="unsupported_media_type",
+                hint=f"Send Content-Type: {wanted}.",
+            )
+        raw = await read_body(receive, headers, call.limit_bytes, self._portal.settings.body_timeout_s)
+        if self._decode is None:
+            return raw
+        try:
+            return self._decode(raw)
+        except msgspec.ValidationError as fault:
+            raise Rejected(str(fault), code="invalid", hint="See /api/openapi.json for the shape.") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+            raise Rejected(f"the body is not JSON: {fault}", code="malformed") from None
+        except RecursionError:
+            raise Rejected("the body is nested too deeply", code="malformed") from None
+
+    def _worded(self, result: Any, asked: Mapping[str, str], org: str | None) -> tuple[int, Headers, bytes]:  # noqa: ANN401
+        answer = result if isinstance(result, Answer) else Answer(result)
+        status = answer.status or self._call.status
+        content = answer.content
+        body = content if isinstance(content, bytes) else b"" if content is None else _encode(content)
+        headers: Headers = []
+        if content is not None:
+            headers.append((b"content-type", answer.media_type.encode()))
+        own = {name.lower() for name in answer.headers}
+        headers += [
+            (name.lower().encode(), value.encode("latin-1", "replace"))
+            for name, value in answer.headers.items()
+        ]
+        headers += [(b"set-cookie", cookie.encode()) for cookie in answer.cookies]
+        headers += [pair for pair in _EVERY_ANSWER if pair[0].decode() not in own and not self._call.etag]
+        if self._call.etag:
+            tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+            headers += [
+                (b"etag", tag.encode()),
+                (b"cache-control", b"private, no-cache"),
+                (b"vary", b"Cookie, Authorization, X-Org-Id"),
+                (b"x-data-as-of", self._portal.data_as_of(org).encode()),
+                *_EVERY_ANSWER[:2],
+            ]
+            if tag in asked.get("if-none-match", ""):
+                return 304, headers, b""
+        return status, headers, body
+
+
+def refusal(error: HoldfastError) -> tuple[int, Headers, bytes]:
+    """An error as status, headers and problem document."""
+    headers = [(b"content-type", problems.MEDIA_TYPE.encode()), *problems.headers(error), *_EVERY_ANSWER]
+    if error.code in ("body_too_large", "body_timeout"):
+        # The rest of the body is unread: the connection can't be used again.
+        headers.append((b"connection", b"close"))
+    return error.status, headers, _encode(problems.problem(error))
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, timeout_s: float) -> bytes:
+    """A request's whole body. Raises Rejected `body_too_large`, `body_timeout`, `malformed`."""
+    stated = headers.get("content-length", "")
+    if stated.isdecimal() and int(stated) > limit:
+        raise _too_large(limit)
+    message = await _received(receive, timeout_s)
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts = [body]
+        size = len(body)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while message.get("more_body"):
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Rejected("the body ended early", code="malformed")
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > limit:
+                        raise _too_large(limit)
+        except TimeoutError:
+            raise _too_late(timeout_s) from None
+        body = b"".join(parts)
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+async def _received(receive: Receive, timeout_s: float) -> Any:  # noqa: ANN401 - an ASGI message
+    try:
+        async with asyncio.timeout(timeout_s):
+            message = await receive()
+    except TimeoutError:
+        raise _too_late(timeout_s) from None
+    if message["type"] == "http.disconnect":
+        raise Rejected("the body ended early", code="malformed")
+    return message
+
+
+def _too_large(limit: int) -> Rejected:
+    return Rejected(
+        f"the body has more than {limit} bytes",
+        code="body_too_large",
+        hint="Send it in several requests.",
+    )
+
+
+def _too_late(timeout_s: float) -> Rejected:
+    return Rejected(f"the body did not arrive within {timeout_s:g} s", code="body_timeout", retry_s=1.0)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key = name.decode("latin-1")
+        text = value.decode("latin-1")
+        if key in found:
+            text = f"{found[key]}; {text}" if key == "cookie" else f"{found[key]}, {text}"
+        found[key] = text
+    return found
+
+
+def _query(call: Call, raw: bytes) -> Any:  # noqa: ANN401
+    assert call.query is not None  # noqa: S101 - the caller looked
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, strict_parsing=bool(raw), max_num_fields=50
+        )
+    except (ValueError, UnicodeDecodeError):
+        raise Rejected("the query string can't be read", code="malformed") from None
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise Rejected(f"the query names {name!r} twice", code="invalid")
+        values[name] = value
+    try:
+        return msgspec.convert(values, call.query, strict=False)
+    except msgspec.ValidationError as fault:
+        raise Rejected(f"the query is not right: {fault}", code="invalid") from None
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "malformed")
+    status, headers, body = refusal(Rejected(str(getattr(error, "detail", "")) or "not here", code=code))
+    response = Response(body, status)
+    allowed = (getattr(error, "headers", None) or {}).items()
+    response.raw_headers = [*headers, *((k.lower().encode(), v.encode()) for k, v in allowed)]
+    response.raw_headers.append((b"content-length", str(len(body)).encode()))
+    return response
+
+
+def build_app(portal: Portal, calls: tuple[Call, ...], *others: BaseRoute) -> Starlette:
+    """The app of a portal: its calls, and whatever else answers (the page)."""
+    doors = [Route(call.path, Door(call, portal), methods=[call.method]) for call in calls]
+    return Starlette(
+        routes=[*doors, *others],
+        exception_handlers={HTTPException: _http_error, 404: _http_error, 405: _http_error},
+    )

@@ -1,0 +1,112 @@
+"""Every route passes here: token → principal → org → action → CSRF.
+
+The org is the principal's, proven by their session or token, and never taken from a body.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from holdfast.access import policy
+from holdfast.access.sessions import from_cookie_header
+from holdfast.core.errors import Rejected
+from holdfast.events.envelope import Sender
+
+if TYPE_CHECKING:
+    from holdfast.access.principal import Principal
+    from holdfast.web.calls import Call
+    from holdfast.web.portal import Portal
+
+WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
+
+
+async def prove(portal: Portal, headers: Mapping[str, str]) -> Principal | None:
+    """Who asks, by bearer token or session cookie; None when neither came.
+
+    Raises Rejected `not_signed_in` for a token that came and does not hold, `org_forbidden` for an
+    org in X-Org-Id that is not theirs. Works from memory while the store is out.
+    """
+    bearer = headers.get("authorization")
+    if bearer is not None:
+        scheme, _, token = bearer.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Rejected("the Authorization header is not of the form `Bearer …`", code="not_signed_in")
+        who = portal.tokens.verify(token.strip())
+    else:
+        cookie = headers.get("cookie")
+        token_text = from_cookie_header(cookie) if cookie else None
+        if token_text is None:
+            return None
+        who = portal.sessions.verify(token_text)
+        fresh = portal.members.cached(who)
+        who = fresh if fresh is not None else await portal.members.refresh(who)
+    return policy.resolve_org(who, headers.get("x-org-id"))
+
+
+async def admit(portal: Portal, call: Call, headers: Mapping[str, str], client: str) -> Principal | None:
+    """Let a request in, or raise Rejected with who must mend what.
+
+    A write with a cookie needs its CSRF token in X-CSRF-Token; calls that take beacons check the
+    one in the body instead, when the header is missing (see `require_csrf`).
+    """
+    if call.action == "public":
+        try:
+            return await prove(portal, headers)
+        except Rejected:
+            # A stale cookie must not keep anybody from signing in again.
+            return None
+    if call.action == "metrics.read" and "authorization" not in headers and is_loopback(client):
+        return None
+    who = await prove(portal, headers)
+    policy.require(who, call.action, who.org if who else None)
+    if who is not None and call.method in WRITES and "x-csrf-token" in headers:
+        require_csrf(portal, who, headers["x-csrf-token"])
+    elif who is not None and call.method in WRITES and not call.beacon:
+        require_csrf(portal, who, None)
+    return who
+
+
+def require_csrf(portal: Portal, who: Principal, token: str | None) -> None:
+    """Refuse a write that another site could have made a browser send."""
+    if who.via != "session":
+        return
+    if token is None:
+        raise Rejected(
+            "the request changes something and came without a CSRF token",
+            code="csrf_refused",
+            hint="GET /api/auth/session gives one; send it in X-CSRF-Token.",
+        )
+    portal.csrf.check(token, who.session_id)
+
+
+def sender(who: Principal) -> Sender:
+    """A principal as intake needs them: the org they act in first, then their others."""
+    own = [membership.org_id for membership in who.orgs]
+    if who.org in own:
+        own.remove(who.org)
+        own.insert(0, who.org)
+    known: dict[tuple[str, str], bool] = {}
+
+    def may(action: str, org: str) -> bool:
+        allowed = known.get((action, org))
+        if allowed is None:
+            try:
+                policy.require(who, action, org)
+            except Rejected:
+                allowed = False
+            else:
+                allowed = True
+            known[action, org] = allowed
+        return allowed
+
+    return Sender(who.user_id, own, may, who.service)
+
+
+def is_loopback(client: str) -> bool:
+    """Whether the peer is this machine."""
+    try:
+        return ipaddress.ip_address(client).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,113 @@
+"""The OpenAPI document, made from the table of calls: what validates is what is published."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from holdfast import __version__
+from holdfast.core.errors import CODES
+from holdfast.web import problems
+from holdfast.web.calls import Answer, Ask, Call
+
+_PARAMETER: Final = re.compile(r"{([a-z_]+)(?::path)?}")
+_REF: Final = "#/components/schemas/{name}"
+
+
+def document(calls: tuple[Call, ...]) -> dict[str, Any]:
+    """OpenAPI 3.1 of the calls."""
+    bodies = [call.body for call in calls if call.body is not None and call.body is not bytes]
+    answers = [call.returns for call in calls if call.returns is not None]
+    queries = [call.query for call in calls if call.query is not None]
+    types = list(dict.fromkeys([*bodies, *answers, *queries, problems.Problem]))
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    by_type = dict(zip(types, schemas, strict=True))
+    paths: dict[str, Any] = {}
+    for call in calls:
+        path = _PARAMETER.sub(lambda found: "{" + found[1] + "}", call.path)
+        paths.setdefault(path, {})[call.method.lower()] = _operation(call, by_type, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Holdfast",
+            "version": __version__,
+            "description": "A course portal that keeps every learner's work.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "session": {"type": "apiKey", "in": "cookie", "name": "holdfast_session"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def _operation(call: Call, by_type: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": f"{call.method.lower()}{re.sub(r'[^A-Za-z0-9]+', '_', call.path)}",
+        "summary": call.summary,
+        "description": f"Action `{call.action}`.",
+        "parameters": [*_path_parameters(call), *_query_parameters(call, by_type, components)],
+        "responses": _responses(call, by_type),
+    }
+    if call.action != "public":
+        operation["security"] = [{"session": []}, {"bearer": []}]
+    if call.body is not None:
+        media = call.reads if call.body is bytes else "application/json"
+        schema = {"type": "string", "format": "binary"} if call.body is bytes else by_type[call.body]
+        operation["requestBody"] = {"required": True, "content": {media: {"schema": schema}}}
+    return operation
+
+
+def _path_parameters(call: Call) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for name in _PARAMETER.findall(call.path)
+    ]
+
+
+def _query_parameters(
+    call: Call, by_type: dict[Any, Any], components: dict[str, Any]
+) -> list[dict[str, Any]]:
+    if call.query is None:
+        return []
+    shape = components[by_type[call.query]["$ref"].rpartition("/")[2]]
+    return [
+        {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": schema}
+        for name, schema in shape["properties"].items()
+    ]
+
+
+def _responses(call: Call, by_type: dict[Any, Any]) -> dict[str, Any]:
+    good: dict[str, Any] = {"description": "As asked."}
+    content: dict[str, Any] = {}
+    for media in call.gives:
+        if media.endswith("json") and call.returns is not None:
+            content[media] = {"schema": by_type[call.returns]}
+        elif not media.endswith("json"):
+            content[media] = {"schema": {"type": "string"}}
+    if content:
+        good["content"] = content
+    responses: dict[str, Any] = {str(status): good for status in (call.status, *call.also)}
+    if call.etag:
+        responses["304"] = {"description": "Nothing changed since the ETag named."}
+    problem = {problems.MEDIA_TYPE: {"schema": by_type[problems.Problem]}}
+    for status in sorted({status for status, _ in CODES.values()}):
+        responses[str(status)] = {"description": "A problem document.", "content": problem}
+    return responses
+
+
+def call_for(calls: tuple[Call, ...]) -> Call:
+    """The call that gives the document of all the others."""
+    text = msgspec.json.encode(document(calls))
+
+    async def openapi(_: Ask) -> Answer:
+        return Answer(text, headers={"cache-control": "no-cache"})
+
+    return Call(
+        "GET", "/api/openapi.json", openapi, "public", None, "This document", gives=("application/json",)
+    )

@@ -1,0 +1,30 @@
+"""The table of calls: every route of the portal, in the order the router tries them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.web.calls import Call
+from holdfast.web.routes import (
+    analytics,
+    assignments,
+    auth,
+    courses,
+    events,
+    health,
+    learner,
+    operator,
+    people,
+)
+
+CALLS: Final[tuple[Call, ...]] = (
+    *events.CALLS,
+    *auth.CALLS,
+    *learner.CALLS,
+    *courses.CALLS,
+    *people.CALLS,
+    *assignments.CALLS,
+    *analytics.CALLS,
+    *operator.CALLS,
+    *health.CALLS,
+)

@@ -1,0 +1,280 @@
+"""Builds a portal from settings: picks engines, lists probes, starts and stops in order.
+
+The only place that names engines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from sqlalchemy import select
+from starlette.applications import Starlette
+
+from holdfast.access.csrf import Csrf
+from holdfast.access.keys import Keys, load_or_create_secret
+from holdfast.access.members import Members
+from holdfast.access.rate import RateLimit
+from holdfast.access.sessions import Sessions, read_revoked
+from holdfast.access.tokens import Tokens
+from holdfast.core.clock import Clock, SystemClock
+from holdfast.core.errors import HoldfastError, Unavailable
+from holdfast.events import loss, marks
+from holdfast.events.applier import Applier
+from holdfast.events.backlog import Backlog
+from holdfast.events.devices import DeviceBook, Load, Ranges
+from holdfast.events.envelope import Judge
+from holdfast.events.intake import Intake
+from holdfast.events.reported import ReportedQueues
+from holdfast.events.window import Window
+from holdfast.health.metrics import Metrics
+from holdfast.health.monitor import Monitor
+from holdfast.health.probes.applier import ApplierProbe, Reading
+from holdfast.health.probes.deadletters import DeadLetterProbe
+from holdfast.health.probes.journal import JournalProbe
+from holdfast.health.probes.store import StoreProbe
+from holdfast.journal.file import FileJournal
+from holdfast.journal.port import Journal
+from holdfast.journal.segment import owner
+from holdfast.learning.catalog import kinds
+from holdfast.learning.scrub import Scrubber
+from holdfast.web.measures import definitions
+from holdfast.settings import Settings
+from holdfast.store import schema
+from holdfast.store.port import Store, Tx
+from holdfast.store.sqlite import SqliteStore
+from holdfast.web import page
+from holdfast.web.app import build_app
+from holdfast.web.openapi import call_for
+from holdfast.web.portal import Portal
+from holdfast.web.table import CALLS
+
+log = structlog.get_logger(__name__)
+
+LOGIN_PER_S: Final = 0.2
+LOGIN_BURST: Final = 10
+
+
+def make_keys(settings: Settings) -> Keys:
+    """The portal's keys, from the setting or (DEV_FALLBACK) from a file made once."""
+    if settings.secret_key is not None:
+        return Keys.from_secret(settings.secret_key.encode())
+    return Keys.from_secret(load_or_create_secret(settings.folder / "secret.key"))
+
+
+def make_store(settings: Settings) -> Store:
+    """The store's engine. Raises Conflict `store_in_use`."""
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    return SqliteStore(settings.folder / "store.sqlite3")
+
+
+def make_journal(settings: Settings, clock: Clock, after: int = 0) -> FileJournal:
+    """The journal's engine, recovered. Raises Conflict `store_in_use`."""
+    return FileJournal(
+        settings.folder / "logs",
+        segment_bytes=settings.segment_bytes,
+        waiting_bytes=settings.waiting_bytes,
+        clock=clock,
+        after=after,
+    )
+
+
+async def stored_cursors(store: Store) -> dict[str, int] | None:
+    """The lanes' cursors; None while the store can't tell."""
+    try:
+        return await store.read(None, marks.cursors)
+    except HoldfastError as out:
+        log.warning("store is out at start", reason=out.message)
+        return None
+
+
+def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, keys: Keys) -> Portal:
+    """The parts, joined; nothing runs yet. Call it on the event loop."""
+    catalog = (*kinds(Scrubber(keys.scrub)), loss.KIND)
+    waiting = Backlog(journal, clock)
+    window = Window(settings.window_ids)
+    _remember(window, journal, settings.window_ids)
+    judge = Judge(catalog, enforce_org=settings.force_org_enforcement)
+    intake = Intake(
+        journal,
+        judge,
+        clock=clock,
+        window=window,
+        devices=DeviceBook(_device_loader(store, waiting)),
+        slow_down_ms=waiting.slow_down_ms,
+        room=_room(settings, journal, clock),
+    )
+    letters = DeadLetterProbe(store, clock)
+    applier = Applier(
+        journal, store, catalog, waiting, clock=clock, busy=lambda: portal.requests_under_way > 1
+    )
+    monitor = Monitor(
+        (
+            JournalProbe(journal, clock, settings.disk_soft_bytes),
+            StoreProbe(store, clock),
+            ApplierProbe(lambda: _reading(portal), clock),
+            letters,
+        ),
+        clock,
+    )
+    portal = Portal(
+        settings=settings,
+        clock=clock,
+        store=store,
+        journal=journal,
+        kinds=catalog,
+        judge=judge,
+        intake=intake,
+        applier=applier,
+        waiting=waiting,
+        sessions=Sessions(keys, clock),
+        csrf=Csrf(keys),
+        tokens=Tokens(keys, clock),
+        members=Members(store, clock),
+        reported=ReportedQueues(clock),
+        login_rate=RateLimit(LOGIN_PER_S, LOGIN_BURST, clock),
+        batch_rate=RateLimit(settings.batches_per_s, settings.batches_burst, clock),
+        monitor=monitor,
+        metrics=Metrics(()),
+        open_letters=lambda: letters.open,
+    )
+    portal.metrics = Metrics(definitions(portal))
+    return portal
+
+
+@asynccontextmanager
+async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Portal]:
+    """A portal on its data directory, not running yet; closed in order when the block ends."""
+    clock = clock or SystemClock()
+    keys = make_keys(settings)
+    store = make_store(settings)
+    try:
+        cursors = await stored_cursors(store)
+        after = max((cursors or {}).values(), default=0)
+        journal = await asyncio.to_thread(make_journal, settings, clock, after)
+        try:
+            portal = assemble(settings, journal, store, clock, keys)
+            if cursors is not None:
+                portal.waiting.begin(cursors)
+            yield portal
+        finally:
+            await asyncio.to_thread(journal.close)
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+@asynccontextmanager
+async def running(portal: Portal) -> AsyncIterator[None]:
+    """Let the applier, the monitor and the small chores run while the block lasts."""
+    loop = asyncio.get_running_loop()
+
+    def heard() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closing
+            loop.call_soon_threadsafe(portal.applier.wake)
+
+    listen: Callable[[Callable[[], None]], None] | None = getattr(portal.journal, "listen", None)
+    if listen is not None:
+        listen(heard)
+    tasks = [
+        asyncio.create_task(portal.applier.run(), name="applier"),
+        asyncio.create_task(portal.monitor.run(), name="monitor"),
+        asyncio.create_task(_chores(portal), name="chores"),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def make_app(portal: Portal) -> Starlette:
+    """The portal's ASGI app: every call, its OpenAPI document, and the page."""
+    return build_app(portal, (*CALLS, call_for(CALLS)), *page.routes())
+
+
+async def _chores(portal: Portal) -> None:
+    """Load revoked sessions once the store answers; write those it missed while it was out."""
+    loaded = False
+    while True:
+        try:
+            if not loaded:
+                now_s = portal.clock.now_s()
+                portal.sessions.load(await portal.store.read(None, lambda tx: read_revoked(tx, now_s)))
+                loaded = True
+            await portal.sessions.flush_revocations(portal.store)
+        except HoldfastError as out:
+            log.debug("chores wait for the store", reason=out.message)
+        await asyncio.sleep(5.0)
+
+
+def _remember(window: Window, journal: Journal, size: int) -> None:
+    head = journal.stats().head
+    after = max(0, head - size)
+    while after < head:
+        found = journal.read(after, 5_000)
+        window.fill((owner(record.data)[0], record) for record in found.records)
+        if found.through <= after:
+            break
+        after = found.through
+
+
+def _device_loader(store: Store, waiting: Backlog) -> Load:
+    table = schema.devices
+
+    async def load(org: str, user: str, device: str, generation: int) -> Ranges | None:
+        # What waits in the journal is in no table yet: until it is, a gap might not be one.
+        if not waiting.known or waiting.of(org) > 0:
+            return None
+
+        def work(tx: Tx) -> Ranges:
+            statement = select(table.c.seqs).where(
+                table.c.user_id == user, table.c.device_id == device, table.c.generation == generation
+            )
+            rows = tx.rows(statement)
+            return [list(span) for span in rows[0].seqs] if rows else []
+
+        try:
+            return await store.read(org, work)
+        except HoldfastError:
+            return None
+
+    return load
+
+
+def _room(settings: Settings, journal: Journal, clock: Clock) -> Callable[[str], Unavailable | None]:
+    """Watermarks on free space, looked at once a second at most."""
+    looked_at_s = -10.0
+    free: int | None = None
+
+    def room(lane: str) -> Unavailable | None:
+        nonlocal looked_at_s, free
+        now_s = clock.ticks_s()
+        if now_s - looked_at_s >= 1.0:
+            looked_at_s, free = now_s, journal.stats().free_bytes
+        if free is None or free >= settings.disk_soft_bytes:
+            return None
+        words = f"{free >> 20} MiB are free on the journal's volume"
+        if free < settings.disk_hard_bytes:
+            return Unavailable(words, code="disk_full", retry_s=60.0)
+        if lane == "analytics":
+            code = "disk_nearly_full" if free < settings.disk_high_bytes else "analytics_paused"
+            return Unavailable(words, code=code, retry_s=60.0)
+        return None
+
+    return room
+
+
+def _reading(portal: Portal) -> Reading:
+    applier = portal.applier
+    return Reading(
+        backlog=portal.waiting.total() if portal.waiting.known else 0,
+        lag_ms=portal.waiting.lag_ms(),
+        moved_at_s=applier.moved_at_s,
+        outage=applier.outage,
+        stopped=dict(applier.stopped),
+    )
