@@ -51,13 +51,21 @@ describe("the reading of a lesson", () => {
     expect(said.map(({ percent }) => percent)).toEqual([5]);
   });
 
-  it("does not count a page in the background, nor a sleeping device", () => {
-    const { said, read, sleep } = open();
-    read(600, 80, false);
+  it("does not count a page in the background", () => {
+    const { said, read, meter } = open();
+    read(60, 80, false);
+    meter.left();
     expect(said).toEqual([]);
+  });
+
+  it("does not count the hours a device slept", () => {
+    const { said, read, sleep, meter } = open();
+    read(5, 4);
     sleep(3_600);
-    read(1, 5);
-    expect(said).toEqual([]);
+    meter.touched();
+    read(1, 4);
+    meter.left();
+    expect(said.map(({ interval }) => interval.toS)).toEqual([7]);
   });
 
   it("stops counting when nobody has touched anything for a while", () => {

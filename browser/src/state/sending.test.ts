@@ -192,6 +192,10 @@ describe("an event without a receipt", () => {
       () => json({ receipts: [{ id: "stranger", status: "accepted" }] }),
     ],
     ["a 202 whose receipts cannot be read", () => json({ receipts: ["accepted", { status: "accepted" }] })],
+    [
+      "a receipt with a word this page does not know",
+      ({ events }: Request) => json({ receipts: events.map(({ id }) => ({ id, status: "pondered" })) }),
+    ],
     ["a 403 page that the server did not write", () => new Response("Blocked", { status: 403 })],
     ["a 500", () => problem(500, "broken")],
     ["a 507", () => problem(507, "disk_full")],

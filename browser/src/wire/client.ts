@@ -84,7 +84,7 @@ function judge<T>(response: Response, text: string, believe: Believe<T>, nowMs: 
     const head = { status: response.status, contentType, retryAfter: response.headers.get("Retry-After") };
     return { ok: false, problem: problemFrom(head, text, nowMs) };
   }
-  const value = believe(response.status === 204 ? null : jsonOf(contentType, text), response.headers);
+  const value = believe(response.status === 204 ? null : jsonOf(text), response.headers);
   if (value === undefined) {
     return { ok: false, problem: garbled(response.status, "The answer did not come from this portal.") };
   }
@@ -92,8 +92,7 @@ function judge<T>(response: Response, text: string, believe: Believe<T>, nowMs: 
   return { ok: true, value, ...(asOf !== null && { asOf }) };
 }
 
-function jsonOf(contentType: string, text: string): unknown {
-  if (!contentType.includes("json")) return undefined;
+function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
