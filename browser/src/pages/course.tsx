@@ -39,6 +39,7 @@ export function CoursePage({ courseId = "" }: { courseId?: string }) {
           <LessonItem key={lesson.id} courseId={course.id} lesson={lesson} />
         ))}
       </ol>
+      {course.licence && <p class="small">Licence of the content: {course.licence}</p>}
       <AsOf shown={shown} onRetry={retry} />
     </>
   );

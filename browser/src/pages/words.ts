@@ -1,6 +1,4 @@
 /** The same thing in the same words on every page. */
-import type { Role } from "../wire/shapes";
-
 export const counted = (count: number, one: string, many: string): string =>
   `${count} ${count === 1 ? one : many}`;
 
@@ -26,11 +24,11 @@ export function inTime(ms: number): string {
   return seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
-const ROLES: Record<Role, string> = {
+const ROLES: Record<string, string> = {
   learner: "learner",
   admin: "administrator of the organisation",
   operator: "operator of the platform",
   service: "service",
 };
 
-export const roleInWords = (role: Role): string => ROLES[role] ?? role;
+export const roleInWords = (role: string): string => ROLES[role] ?? role;

@@ -23,7 +23,9 @@ export type Portal = ReturnType<typeof createPortal>;
 
 export function createPortal({ fetch, clock, storageOf, random, online }: Ground) {
   const keep = keepIn(storageOf);
-  const calls = createCalls(createWire({ fetch, clock, csrfToken: () => session.session.peek()?.csrfToken }));
+  const calls = createCalls(
+    createWire({ fetch, clock, csrfToken: () => session.session.peek()?.csrfToken ?? undefined }),
+  );
   const session = createSession(calls, keep);
   const reads = createReads(calls, clock, session.expire);
   const sending = createSending({

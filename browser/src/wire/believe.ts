@@ -15,9 +15,10 @@ const isText = (value: unknown): value is string => typeof value === "string";
 const allTexts = (fields: Fields, ...names: string[]) => names.every((name) => isText(fields[name]));
 
 export const believeSession: Believe<Session> = (value) => {
-  if (!isFields(value) || !isText(value.csrfToken) || !isFields(value.principal)) return undefined;
+  if (!isFields(value) || !isFields(value.principal)) return undefined;
   const { principal } = value;
   const whole =
+    (value.csrfToken === null || isText(value.csrfToken)) &&
     allTexts(principal, "userId", "email", "name") &&
     (principal.orgId === null || isText(principal.orgId)) &&
     Array.isArray(principal.roles) &&

@@ -6,21 +6,21 @@
 
 // Who asks
 
-export type Role = "learner" | "admin" | "operator" | "service";
-
 export interface Principal {
   userId: string;
   /** The org that calls act in; none for an operator who belongs to no school. */
   orgId: string | null;
-  orgs: { id: string; name: string; roles: Role[] }[];
-  roles: Role[];
+  orgs: { id: string; name: string; roles: string[] }[];
+  /** What this person is in that org; further roles may come with later servers. */
+  roles: string[];
   email: string;
   name: string;
 }
 
 export interface Session {
   principal: Principal;
-  csrfToken: string;
+  /** Goes with each write; null where a bearer token asks, which needs none. */
+  csrfToken: string | null;
   demo: boolean;
 }
 
@@ -55,6 +55,7 @@ export interface Course {
   id: string;
   title: string;
   description: string;
+  licence: string;
   assigned: boolean;
   dueAt?: string | null;
   note?: string | null;
