@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import structlog
@@ -57,6 +58,8 @@ log = structlog.get_logger(__name__)
 
 LOGIN_PER_S: Final = 0.2
 LOGIN_BURST: Final = 10
+LOAD_S: Final = 0.25
+"""How long a receipt may wait for what the store knows of a new device."""
 
 
 def make_keys(settings: Settings) -> Keys:
@@ -99,15 +102,17 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
     window = Window(settings.window_ids)
     _remember(window, journal, settings.window_ids)
     judge = Judge(catalog, enforce_org=settings.force_org_enforcement)
+    devices = DeviceBook(lambda *who: load_ranges(*who))
     intake = Intake(
         journal,
         judge,
         clock=clock,
         window=window,
-        devices=DeviceBook(_device_loader(store, waiting)),
+        devices=devices,
         slow_down_ms=waiting.slow_down_ms,
         room=_room(settings, journal, clock),
     )
+    load_ranges = _device_loader(store, waiting, devices, lambda: portal.applier.caught_up)
     letters = DeadLetterProbe(store, clock)
     applier = Applier(
         journal, store, catalog, waiting, clock=clock, busy=lambda: portal.requests_under_way > 1
@@ -190,6 +195,8 @@ async def running(portal: Portal) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(HoldfastError):
+            await portal.sessions.flush_revocations(portal.store)
 
 
 def make_app(portal: Portal) -> Starlette:
@@ -198,14 +205,11 @@ def make_app(portal: Portal) -> Starlette:
 
 
 async def _chores(portal: Portal) -> None:
-    """Load revoked sessions once the store answers; write those it missed while it was out."""
-    loaded = False
+    """Hear of sessions that were ended; write those that the store missed while it was out."""
     while True:
+        now_s = portal.clock.now_s()
         try:
-            if not loaded:
-                now_s = portal.clock.now_s()
-                portal.sessions.load(await portal.store.read(None, lambda tx: read_revoked(tx, now_s)))
-                loaded = True
+            portal.sessions.load(await portal.store.read(None, partial(read_revoked, now_s=now_s)))
             await portal.sessions.flush_revocations(portal.store)
         except HoldfastError as out:
             log.debug("chores wait for the store", reason=out.message)
@@ -223,12 +227,15 @@ def _remember(window: Window, journal: Journal, size: int) -> None:
         after = found.through
 
 
-def _device_loader(store: Store, waiting: Backlog) -> Load:
+def _device_loader(
+    store: Store, waiting: Backlog, devices: DeviceBook, caught_up: Callable[[], bool]
+) -> Load:
+    """What the store knows of a device, where that and what was heard since start are the whole truth."""
     table = schema.devices
 
     async def load(org: str, user: str, device: str, generation: int) -> Ranges | None:
-        # What waits in the journal is in no table yet: until it is, a gap might not be one.
-        if not waiting.known or waiting.of(org) > 0:
+        # What waited in the journal at start is in no table yet: until it is, a gap might not be one.
+        if not caught_up() or (devices.forgot and waiting.of(org) > 0) or store.stats().ok is False:
             return None
 
         def work(tx: Tx) -> Ranges:
@@ -239,8 +246,8 @@ def _device_loader(store: Store, waiting: Backlog) -> Load:
             return [list(span) for span in rows[0].seqs] if rows else []
 
         try:
-            return await store.read(org, work)
-        except HoldfastError:
+            return await asyncio.wait_for(store.read(org, work), LOAD_S)
+        except (HoldfastError, TimeoutError):
             return None
 
     return load

@@ -37,6 +37,8 @@ async def seed_demo(settings: Settings) -> int:
 
 async def seed(portal: Portal) -> int:
     """Seed the demonstration: people, courses, and one assigning event per org, applied."""
+    if await portal.store.read(None, demo.is_seeded):
+        return 0
     now = portal.now()
     hashed = await anyio.to_thread.run_sync(hash_password, demo.PASSWORD)
     new = await portal.store.run(None, lambda tx: demo.put_people(tx, hashed, now))

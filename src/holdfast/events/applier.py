@@ -69,6 +69,7 @@ class Applier:
         """Why the store can't be written, as the last attempt found; None while it can."""
         self.stopped: dict[str, str] = {}
         """Lanes whose breaker tripped, and why."""
+        self._start_head = journal.stats().head
         self.moved_at_s = clock.now_s()
         """When a cursor last moved or was found at the head."""
 
@@ -79,6 +80,11 @@ class Applier:
     def wake(self) -> None:
         """There may be something to read. Event loop only."""
         self._wake.set()
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that was in the journal at start has been applied."""
+        return all(self.cursor(lane) >= self._start_head for lane in LANES)
 
     def cursor(self, lane: str) -> int:
         """The position a lane has finished."""

@@ -68,30 +68,30 @@ Load = Callable[[str, str, str, int], Awaitable[Ranges | None]]
 class DeviceBook:
     """The ranges of the devices heard from lately. Event loop only."""
 
-    def __init__(self, load: Load, *, size: int = 20_000) -> None:
+    def __init__(self, load: Load, *, size: int = 100_000) -> None:
         """`load` is asked once for each device that is new to this process."""
         self._load = load
         self._size = size
         self._ranges: dict[tuple[str, str, str, int], Ranges] = {}
         self._unknown: dict[tuple[str, str, str, int], Ranges] = {}
+        self.forgot = False
+        """Whether a device had to be forgotten since start: then memory and store may not meet."""
 
     async def saw(
         self, org: str, user: str, device: str | None, generation: int, seqs: list[int]
     ) -> DeviceState | None:
         """Note numbers that arrived; what the device may be told, None where that isn't known."""
-        if device is None or not (seqs or generation):
+        if device is None:
             return None
         key = (org, user, device, generation)
         known = self._ranges.get(key)
         if known is None:
-            # Heard, but not yet joined with what the store knows.
-            heard = merge(self._unknown.get(key, []), seqs)
+            # Noted before the wait: another batch of the same device may come in the meantime.
+            self._keep(self._unknown, key, merge(self._unknown.get(key, []), seqs))
             stored = await self._load(org, user, device, generation)
             if stored is None:
-                self._keep(self._unknown, key, heard)
                 return None
-            self._unknown.pop(key, None)
-            known = union(stored, heard)
+            known = union(union(stored, self._unknown.pop(key, [])), self._ranges.get(key, []))
         elif len(known) == 1 and seqs == [known[0][1] + 1]:
             known[0][1] += 1
             return DeviceState(known[0][1], [(1, known[0][0] - 1)] if known[0][0] > 1 else [])
@@ -109,3 +109,4 @@ class DeviceBook:
         where[key] = ranges
         if len(where) > self._size:
             del where[next(iter(where))]
+            self.forgot = True

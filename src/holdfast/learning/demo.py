@@ -61,6 +61,13 @@ def assignments() -> list[Assignment]:
     return found
 
 
+def is_seeded(tx: Tx) -> bool:
+    """Whether the last step of an earlier run is there: then all of it is."""
+    assigned = schema.assignment_results.c.event_id
+    wanted = [each.event_id for each in assignments()]
+    return len(tx.rows(select(assigned).where(assigned.in_(wanted)))) == len(wanted)
+
+
 def put_people(tx: Tx, password_hash: str, now: str) -> int:
     """Orgs, users and memberships, in an unbound transaction; how many people were new."""
     new = 0

@@ -36,12 +36,13 @@ async def prove(portal: Portal, headers: Mapping[str, str]) -> Principal | None:
         who = portal.tokens.verify(token.strip())
     else:
         cookie = headers.get("cookie")
-        token_text = from_cookie_header(cookie) if cookie else None
+        secure = portal.settings.secure_cookies
+        token_text = from_cookie_header(cookie, secure=secure) if cookie else None
         if token_text is None:
             return None
         who = portal.sessions.verify(token_text)
-        fresh = portal.members.cached(who)
-        who = fresh if fresh is not None else await portal.members.refresh(who)
+    fresh = portal.members.cached(who)
+    who = fresh if fresh is not None else await portal.members.refresh(who)
     return policy.resolve_org(who, headers.get("x-org-id"))
 
 
