@@ -113,7 +113,9 @@ def list_assignments(
 
 def _lesson_counts(org: str) -> tuple[ScalarSelect[int], ScalarSelect[int]]:
     """How many lessons an assignment's course has, and how many of them its learner completed."""
-    in_course = and_(lessons.c.org_id == org, lessons.c.course_id == assignments.c.course_id)
+    in_course = and_(
+        assignments.c.org_id == org, lessons.c.org_id == org, lessons.c.course_id == assignments.c.course_id
+    )
     total = select(func.count()).select_from(lessons).where(in_course)
     done = (
         select(func.count())
