@@ -5,6 +5,7 @@ import "./looks/ground.css";
 import "./looks/frame.css";
 import "./looks/pages.css";
 import "./looks/lesson.css";
+import "./looks/print.css";
 import { App } from "./pages/app";
 import { isUnsaved, isWork } from "./state/entries";
 import { createPortal } from "./state/portal";

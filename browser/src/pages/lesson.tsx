@@ -111,20 +111,25 @@ function Complete({ lesson }: { lesson: Lesson }) {
   const saved = lesson.progress.completed || entry?.state.name === "saved";
   return (
     <section class={`complete ${saved ? "complete-saved" : ""}`} aria-label="Completing this lesson">
-      {saved ? (
-        <p>
-          <Mark sign="tick" /> <strong>Lesson complete</strong>,{" "}
-          <span role="status">saved on the server</span>
-          {!lesson.progress.completed && <span class="small"> It is not in the course's figures yet.</span>}
-        </p>
-      ) : (
-        <p>
+      <p>
+        {saved ? (
+          <Mark sign="tick" />
+        ) : (
           <button type="button" disabled={underWay} onClick={() => sending.add(lessonCompleted(lesson))}>
             {underWay ? "Marked as complete" : "Mark as complete"}
-          </button>{" "}
-          <SaveState entry={entry} />
-        </p>
-      )}
+          </button>
+        )}
+        {/* Here from the start, so that its filling is announced. */}
+        <span key="words" aria-live="polite">
+          {saved && (
+            <>
+              <strong>Lesson complete</strong>, saved on the server.
+              {!lesson.progress.completed && " It is not in the course’s figures yet."}
+            </>
+          )}
+        </span>
+        {!saved && <SaveState entry={entry} />}
+      </p>
     </section>
   );
 }

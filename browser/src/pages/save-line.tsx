@@ -1,4 +1,5 @@
 import { type Entry, isUnsaved, isWork, tallyOf } from "../state/entries";
+import { sameOwner } from "../state/session";
 import { Mark } from "./marks";
 import { Countdown } from "./save-state";
 import { usePortal } from "./use-portal";
@@ -11,33 +12,45 @@ const things = (count: number) => counted(count, "thing you did is", "things you
  * While events live in this page only, it says so, because closing the page would lose them.
  */
 export function SaveLine({ onSignIn }: { onSignIn?: () => void }) {
-  const { sending } = usePortal();
+  const { sending, session } = usePortal();
   const entries = sending.entries.value;
-  const tally = tallyOf(entries);
-  const work = entries.filter(isWork);
-  if (work.length === 0) return null;
-
-  const unsaved = work.some(isUnsaved);
+  const { held } = tallyOf(entries);
+  // What another person did is nobody else's to read; only that something of it waits is said.
+  const mine = entries.filter(({ owner }) => sameOwner(owner, session.owner.value));
+  const tally = tallyOf(mine);
+  const work = mine.filter(isWork);
+  const unsaved = held.length > 0 || work.some(isUnsaved);
+  const open = unsaved || tally.refused.length > 0;
   return (
-    <section
-      class={`save-line ${unsaved || tally.refused.length > 0 ? "save-line-open" : ""}`}
-      aria-label="Saving"
-    >
-      <Waiting waiting={tally.waiting} nextTryMs={tally.nextTryMs} onTry={sending.tryNow} />
-      <Held held={tally.held} {...(onSignIn && { onSignIn })} />
-      {tally.sending.length > 0 && (
-        <p>
-          <Mark sign="wait" /> Sending {counted(tally.sending.length, "thing", "things")} you did…
-        </p>
+    <>
+      {/* Here from the start, so that its filling is announced. What is on its way needs no announcement. */}
+      <p class="unseen" role="status">
+        {inShort(tally.waiting.length + held.length, tally.refused.length)}
+      </p>
+      {(open || work.length > 0) && (
+        <section class={`save-line ${open ? "save-line-open" : ""}`} aria-label="Saving">
+          <Waiting waiting={tally.waiting} nextTryMs={tally.nextTryMs} onTry={sending.tryNow} />
+          <Held held={held} {...(onSignIn && { onSignIn })} />
+          {tally.sending.length > 0 && (
+            <p>
+              <Mark sign="wait" /> Sending {counted(tally.sending.length, "thing", "things")} you did…
+            </p>
+          )}
+          <Refused refused={tally.refused} onPutAway={sending.putAway} />
+          {work.length > 0 && !work.some(isUnsaved) && tally.refused.length === 0 && (
+            <p>
+              <Mark sign="tick" /> What you did on this page is saved on the server.
+            </p>
+          )}
+        </section>
       )}
-      <Refused refused={tally.refused} onPutAway={sending.putAway} />
-      {!unsaved && tally.refused.length === 0 && (
-        <p>
-          <Mark sign="tick" /> What you did on this page is saved on the server.
-        </p>
-      )}
-    </section>
+    </>
   );
+}
+
+function inShort(unsaved: number, refused: number): string {
+  if (unsaved > 0) return `${things(unsaved)} not saved yet. Keep this page open.`;
+  return refused > 0 ? `The server refused ${counted(refused, "thing", "things")} you did.` : "";
 }
 
 function Waiting(props: { waiting: Entry[]; nextTryMs: number | undefined; onTry: () => void }) {
@@ -47,9 +60,8 @@ function Waiting(props: { waiting: Entry[]; nextTryMs: number | undefined; onTry
   return (
     <div>
       <p>
-        <Mark sign="wait" />{" "}
-        <strong role="status">{things(waiting.length)} not saved yet. Keep this page open:</strong> only this
-        page has {waiting.length === 1 ? "it" : "them"}, and closing it loses{" "}
+        <Mark sign="wait" /> <strong>{things(waiting.length)} not saved yet. Keep this page open:</strong>{" "}
+        only this page has {waiting.length === 1 ? "it" : "them"}, and closing it loses{" "}
         {waiting.length === 1 ? "it" : "them"}. Next try in <Countdown dueAtMs={nextTryMs} />.{" "}
         {mayTry && (
           <button type="button" class="quiet" onClick={onTry}>
@@ -80,7 +92,7 @@ function Held({ held, onSignIn }: { held: Entry[]; onSignIn?: () => void }) {
       {mine.length > 0 && (
         <p>
           <Mark sign="wait" />{" "}
-          <strong role="status">
+          <strong>
             {counted(mine.length, "thing is", "things are")} not saved yet, and no one is signed in.
           </strong>{" "}
           Keep this page open and sign in again as the same person: then it goes to the server.{" "}
@@ -107,9 +119,8 @@ function Refused({ refused, onPutAway }: { refused: Entry[]; onPutAway: (id: str
   return (
     <div>
       <p>
-        <Mark sign="stop" />{" "}
-        <strong role="status">The server refused {counted(refused.length, "thing", "things")}.</strong> It is
-        not saved, and trying again would not help.
+        <Mark sign="stop" /> <strong>The server refused {counted(refused.length, "thing", "things")}.</strong>{" "}
+        It is not saved, and trying again would not help.
       </p>
       <ul>
         {refused.map(({ id, draft, state }) => (
