@@ -46,7 +46,7 @@ export function SignInForm({ email: firstEmail = "", onDone }: { email?: string;
   return (
     <>
       <form onSubmit={submit}>
-        <label>
+        <label class="field">
           E-mail
           <input
             type="email"
@@ -57,7 +57,7 @@ export function SignInForm({ email: firstEmail = "", onDone }: { email?: string;
             onInput={(event) => setEmail(event.currentTarget.value)}
           />
         </label>
-        <label>
+        <label class="field">
           Password
           <input
             ref={passwordField}
