@@ -66,9 +66,12 @@ class Desk:
         kind = answer.headers.get("content-type", "")
         return msgspec.json.decode(answer.content) if "json" in kind and answer.content else answer.content
 
-    def as_bearer(self, token: str) -> Desk:
-        """The same portal, as another principal."""
-        return Desk(self._client, {"authorization": f"Bearer {token}"})
+    async def as_service(self, org: str) -> Desk:
+        """The same portal, as a service of an org: an operator keeps the platform, and acts in no org."""
+        made = await self.call(
+            "POST", "/api/admin/tokens", json={"role": "service", "orgId": org, "ttlDays": 1}
+        )
+        return Desk(self._client, {"authorization": f"Bearer {made['token']}"})
 
 
 def refused(answer: httpx2.Response) -> HoldfastError:

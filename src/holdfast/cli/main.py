@@ -123,9 +123,10 @@ def import_course(  # noqa: PLR0913, PLR0917 - its options
 
     async def work() -> Any:  # noqa: ANN401
         async with desk(data=data, url=url, token=token) as at:
-            its = await org_id(at, org)
-            path = "/api/admin/courses/import"
-            return await at.call("POST", path, content=content, media="application/zip", org=its)
+            here = await at.as_service(await org_id(at, org))
+            return await here.call(
+                "POST", "/api/admin/courses/import", content=content, media="application/zip"
+            )
 
     report = _run(work)
     if json_:

@@ -133,13 +133,12 @@ async def load(desk: Desk, folder: Path, told: Callable[[int, int], None]) -> Lo
     """Load the dataset; `told` hears (events answered for, events in all) as it goes."""
     resources, students, rows = (read(folder, name) for name in _FILES)
     org = await _org(desk)
+    desk = await desk.as_service(org)
     imported = await desk.call(
-        "POST", "/api/admin/courses/import", content=course_zip(resources), media="application/zip", org=org
+        "POST", "/api/admin/courses/import", content=course_zip(resources), media="application/zip"
     )
-    await desk.call(
-        "POST", "/api/admin/users/import", content=people_csv(students), media="text/csv", org=org
-    )
-    users = await _users(desk, org)
+    await desk.call("POST", "/api/admin/users/import", content=people_csv(students), media="text/csv")
+    users = await _users(desk)
     total = sum(int(row["sum_click"]) for row in rows)
     receipts: Counter[str] = Counter()
     batches = _batches(clicks(rows, org, users))
@@ -156,7 +155,7 @@ async def load(desk: Desk, folder: Path, told: Callable[[int, int], None]) -> Lo
         lessons=imported["lessons"],
         sent=total,
         receipts=dict(receipts),
-        ledger=await _settled(desk, org),
+        ledger=await _settled(desk),
     )
 
 
@@ -184,12 +183,12 @@ async def _org(desk: Desk) -> str:
     return str(found["items"][0]["id"])
 
 
-async def _users(desk: Desk, org: str) -> dict[str, str]:
+async def _users(desk: Desk) -> dict[str, str]:
     users: dict[str, str] = {}
     after: str | None = None
     while True:
         params = {"limit": "500"} | ({"after": after} if after else {})
-        page = await desk.call("GET", "/api/admin/users", org=org, params=params)
+        page = await desk.call("GET", "/api/admin/users", params=params)
         users.update({each["email"]: each["id"] for each in page["items"]})
         after = page.get("next")
         if not after:
@@ -222,13 +221,13 @@ async def _send(desk: Desk, batch: list[dict[str, Any]]) -> Counter[str]:
     return final
 
 
-async def _settled(desk: Desk, org: str) -> dict[str, Any]:
+async def _settled(desk: Desk) -> dict[str, Any]:
     """The org's ledger once nothing waits any more, or as it stands when waiting got too long."""
     loop = asyncio.get_running_loop()
     until = loop.time() + SETTLE_S
     while True:
         try:
-            found = await desk.call("GET", "/api/admin/offline/ledger", org=org)
+            found = await desk.call("GET", "/api/admin/offline/ledger")
         except HoldfastError:
             if loop.time() > until:
                 raise

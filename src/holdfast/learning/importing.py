@@ -30,7 +30,7 @@ from holdfast.learning.figures import Figure, asset_path, figure_of, is_figure
 from holdfast.learning.markdown import Rendered, Resolve, render, slug
 from holdfast.learning.quiz import Question, read_quiz
 
-MAX_LESSONS: Final = 200
+MAX_LESSONS: Final = 1000
 MAX_LESSON_BYTES: Final = 128 * 1024
 MAX_COURSE_BYTES: Final = 4 * 1024 * 1024
 """All of a course's lessons together; figures count for themselves."""
