@@ -1,0 +1,239 @@
+"""The routes for people, orgs, assignments and analytics, through the whole app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+from sqlalchemy import select, update
+
+from holdfast.access.passwords import hash_password
+from holdfast.core.ids import uuid7
+from holdfast.settings import Settings
+from holdfast.store.port import Tx
+from holdfast.store.schema import audit, orgs, users
+from holdfast.web.portal import BACKLOG_LIMIT, Portal
+from holdfast.wiring import make_app, opened, running
+from tests.unit.learning import register
+
+PASSWORD = "correct horse battery"
+
+
+class School(NamedTuple):
+    portal: Portal
+    client: httpx2.AsyncClient
+
+    async def post(self, path: str, body: Any, **headers: str) -> Any:  # noqa: ANN401
+        return await self.client.post(path, json=body, headers=headers)
+
+    async def assign(self, *users: str, course: str = "knots", prefer: str = "wait=10", **more: Any) -> Any:  # noqa: ANN401
+        body = {"id": uuid7(), "userIds": list(users), **more}
+        return await self.post(f"/api/admin/courses/{course}/assign", body, prefer=prefer)
+
+
+def fill(tx: Tx) -> None:
+    for org, names in register.PEOPLE.items():
+        tx.run(tx.insert(orgs).values(id=org, slug=org, name=org, created_at=register.NOW))
+        for name in names:
+            register.add_person(tx, org, name, "admin" if name in register.ADMINS else "learner")
+        for course in register.COURSES[org]:
+            register.add_course(tx, org, course)
+    tx.run(update(users).where(users.c.id.in_(("ben", "ada"))).values(password_hash=hash_password(PASSWORD)))
+
+
+@asynccontextmanager
+async def signed_in(folder: Path, email: str) -> AsyncIterator[School]:
+    async with opened(Settings(data_dir=folder)) as portal:
+        await portal.store.run(None, fill)
+        transport = httpx2.ASGITransport(app=make_app(portal))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://portal.example") as client:
+            answer = await client.post("/api/auth/login", json={"email": email, "password": PASSWORD})
+            client.headers["X-CSRF-Token"] = answer.json()["csrfToken"]
+            yield School(portal, client)
+
+
+@pytest.fixture
+async def still(tmp_path: Path) -> AsyncIterator[School]:
+    """Signed in as an admin; nothing is applied."""
+    async with signed_in(tmp_path, "ben@tide.example") as school:
+        yield school
+
+
+@pytest.fixture
+async def school(still: School) -> AsyncIterator[School]:
+    """Signed in as an admin, and the applier runs."""
+    async with running(still.portal):
+        yield still
+
+
+def code(answer: Any) -> tuple[int, str]:  # noqa: ANN401
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status_code, answer.json()["code"]
+
+
+async def test_an_assignment_is_answered_with_what_it_did(school: School) -> None:
+    first = await school.assign("ada", "cleo", dueAt="2026-12-01T00:00:00+01:00", note="soon")
+    assert first.status_code == 200
+    reason = "not an active member of this org"
+    assert first.json() == {"assigned": 1, "already": 0, "refused": [{"userId": "cleo", "reason": reason}]}
+    second = await school.assign("ada", "abe", orgId="tide")
+    assert second.json() == {"assigned": 1, "already": 1, "refused": []}
+    listed = (await school.client.get("/api/admin/assignments?courseId=knots&limit=1")).json()
+    assert [each["userId"] for each in listed["items"]] == ["abe"]
+    rest = await school.client.get(f"/api/admin/assignments?cursor={listed['nextCursor']}")
+    assert [each["userId"] for each in rest.json()["items"]] == ["ada"]
+
+
+async def test_the_same_request_twice_has_one_effect_and_one_answer(school: School) -> None:
+    event_id = uuid7()
+    answers = [await school.assign("ada", "abe", id=event_id) for _ in range(2)]
+    answers.append(await school.assign("abe", "ada", id=event_id.upper()))
+    assert [each.json() for each in answers] == [{"assigned": 2, "already": 0, "refused": []}] * 3
+
+
+async def test_the_same_id_for_other_learners_is_a_conflict(school: School) -> None:
+    event_id = uuid7()
+    await school.assign("ada", id=event_id)
+    assert code(await school.assign("abe", id=event_id)) == (409, "conflict")
+
+
+async def test_unassigning_says_what_it_did(school: School) -> None:
+    await school.assign("ada")
+    body = {"id": uuid7(), "userIds": ["ada", "abe"]}
+    answer = await school.post("/api/admin/courses/knots/unassign", body, prefer="wait=10")
+    assert answer.json() == {"unassigned": 1, "already": 1, "refused": []}
+    assert (await school.client.get("/api/admin/assignments")).json() == {"items": [], "nextCursor": None}
+
+
+async def test_what_is_not_applied_in_time_is_answered_with_its_receipt(still: School) -> None:
+    answer = await still.assign("ada", prefer="wait=0")
+    assert answer.status_code == 202
+    receipt = answer.json()["receipt"]
+    assert list(answer.json()) == ["receipt"]
+    assert (receipt["status"], receipt["durable"], len(receipt["position"])) == ("accepted", "fsync", 16)
+
+
+async def test_another_org_named_in_the_body_is_forbidden_and_nothing_is_taken(still: School) -> None:
+    assert code(await still.assign("ada", orgId="high")) == (403, "org_forbidden")
+    assert still.portal.backlog("tide") == 0
+
+
+async def test_another_orgs_course_is_not_found_and_nothing_is_taken(still: School) -> None:
+    assert code(await still.assign("ada", course="hills")) == (404, "not_found")
+    assert still.portal.backlog("tide") == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"userIds": []},
+        {"userIds": ["ada", "ada"]},
+        {"id": "1"},
+        {"dueAt": "tomorrow"},
+        {"note": "x" * 501},
+        {"x": 1},
+    ],
+)
+async def test_a_wrong_assignment_is_invalid(still: School, change: dict[str, Any]) -> None:
+    assert code(await still.assign(**{"userIds": ["ada"], **change}))[0] == 422
+
+
+async def test_bulk_work_waits_while_the_backlog_is_over_the_limit(still: School) -> None:
+    for _ in range(BACKLOG_LIMIT + 1):
+        assert (await still.assign("ada", prefer="wait=0")).status_code == 202
+    refused = await still.assign("ada", "abe", prefer="wait=0")
+    assert code(refused) == (409, "backlog_over_limit")
+    assert f"{BACKLOG_LIMIT + 1} events" in refused.json()["detail"]
+    assert (await still.assign("abe", prefer="wait=0")).status_code == 202
+
+
+async def test_people_are_made_found_and_changed(school: School) -> None:
+    body = {"email": "Eve@tide.example", "name": "Eve", "password": PASSWORD}
+    made = await school.post("/api/admin/users", body)
+    assert (made.status_code, made.json()["email"], made.json()["roles"]) == (
+        201,
+        "eve@tide.example",
+        ["learner"],
+    )
+    assert code(await school.post("/api/admin/users", body)) == (409, "already_exists")
+    found = (await school.client.get("/api/admin/users?search=eve")).json()["items"]
+    assert found == [made.json()]
+    path = f"/api/admin/users/{made.json()['id']}"
+    changed = await school.client.patch(path, json={"roles": ["admin"], "active": False})
+    assert (changed.json()["roles"], changed.json()["active"]) == (["admin"], False)
+    assert code(await school.client.patch("/api/admin/users/cleo", json={"active": False})) == (
+        404,
+        "not_found",
+    )
+    assert code(await school.client.patch(path, json={})) == (422, "invalid")
+    notes = await school.portal.store.read(None, lambda tx: tx.rows(select(audit).order_by(audit.c.at)))
+    assert [(row.org_id, row.actor_id, row.act) for row in notes] == [
+        ("tide", "ben", "person.added"),
+        ("tide", "ben", "person.changed"),
+    ]
+
+
+async def test_nobody_is_made_an_operator(school: School) -> None:
+    for body in ({"roles": ["operator"]}, {"roles": []}, {"operator": True}, {"password": "short"}):
+        answer = await school.post("/api/admin/users", {"email": "e@x.example", "name": "E", **body})
+        assert code(answer) == (422, "invalid")
+        assert code(await school.client.patch("/api/admin/users/ada", json=body)) == (422, "invalid")
+
+
+async def test_people_come_from_a_csv_file_and_can_sign_in(school: School) -> None:
+    csv = f"email,name,role,password\neve@x.example,Eve,learner,{PASSWORD}\nbad,B,learner,\n"
+    headers = {"Content-Type": "text/csv"}
+    answer = await school.client.post("/api/admin/users/import", content=csv.encode(), headers=headers)
+    assert answer.status_code == 200
+    failed = [{"line": 3, "email": "bad", "reason": "email must be an address such as ada@school.example"}]
+    assert answer.json() == {"created": 1, "updated": 0, "unchanged": 0, "failed": failed}
+    signed = await school.client.post(
+        "/api/auth/login", json={"email": "eve@x.example", "password": PASSWORD}
+    )
+    assert signed.status_code == 200
+    refused = await school.client.post("/api/admin/users/import", content=b"nonsense", headers=headers)
+    assert refused.status_code in (403, 422)
+
+
+async def test_orgs_are_the_operators_to_found(school: School) -> None:
+    body = {"slug": "new", "name": "New"}
+    assert code(await school.post("/api/admin/orgs", body)) == (403, "forbidden")
+    token = school.portal.tokens.mint("operator", None)
+    bearer = {"Authorization": f"Bearer {token}"}
+    made = await school.client.post("/api/admin/orgs", json=body, headers=bearer)
+    assert (made.status_code, made.json()["slug"]) == (201, "new")
+    assert code(await school.client.post("/api/admin/orgs", json=body, headers=bearer)) == (
+        409,
+        "already_exists",
+    )
+
+
+async def test_analytics_are_given_as_json_or_csv(school: School) -> None:
+    await school.assign("ada")
+    path = "/api/admin/analytics/courses/knots"
+    found = (await school.client.get(path)).json()
+    assert (found["assigned"], found["started"], [each["dropOff"] for each in found["lessons"]]) == (
+        *(1, 0),
+        [1.0, 0.0, 0.0],
+    )
+    overview = (await school.client.get("/api/admin/analytics/overview")).json()
+    assert set(overview) == {"learners", "activeLearners7d", "courses", "events", "dataFreshAsOf"}
+    for place in (path, "/api/admin/analytics/overview"):
+        csv = await school.client.get(place, headers={"Accept": "text/csv, application/json;q=0.5"})
+        assert csv.headers["content-type"] == "text/csv; charset=utf-8"
+        assert csv.text.startswith("id,title,")
+    assert code(await school.client.get(path, headers={"Accept": "image/png"})) == (406, "not_acceptable")
+    assert code(await school.client.get("/api/admin/analytics/courses/hills")) == (404, "not_found")
+
+
+async def test_a_learner_reaches_none_of_it(tmp_path: Path) -> None:
+    async with signed_in(tmp_path, "ada@tide.example") as school:
+        for path in ("assignments", "users", "analytics/overview", "analytics/courses/knots"):
+            assert code(await school.client.get(f"/api/admin/{path}")) == (403, "forbidden")
+        assert code(await school.assign("ada")) == (403, "forbidden")
+        body = {"email": "e@x.example", "name": "E"}
+        assert code(await school.post("/api/admin/users", body)) == (403, "forbidden")
