@@ -6,6 +6,7 @@ touches the store: judging works while it is down.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, NamedTuple
@@ -22,7 +23,11 @@ MAX_EVENTS: Final = 100
 MAX_BODY_BYTES: Final = 32 << 10
 """Largest body of one event: what an outbox entry may hold."""
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z"
+Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
+_NAME: Final = re.compile(NAME_PATTERN)
+_Known = Annotated[str, msgspec.Meta(max_length=128, extra_json_schema={"pattern": NAME_PATTERN})]
+"""A name that must be one of those the portal knows: looked up, so not matched as well."""
 EventId = Annotated[str, msgspec.Meta(pattern=UUID_PATTERN.replace("$", r"\Z"))]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
@@ -35,9 +40,9 @@ class EventIn(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     body: msgspec.Raw
     version: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     seq: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)] | None = None
-    org_id: Name | None = None
-    user_id: Name | None = None
-    assigned_by: Name | None = None
+    org_id: _Known | None = None
+    user_id: _Known | None = None
+    assigned_by: _Known | None = None
     occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     checksum: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}\Z")] | None = None
 
@@ -63,59 +68,38 @@ class Sender(NamedTuple):
     """Whether it may state another user: service tokens only."""
 
 
-_batch = msgspec.json.Decoder(Batch)
 _event = msgspec.json.Decoder(EventIn)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def read_batch(raw: bytes) -> Batch:
-    """The outer shape of a batch; the events stay unread. Raises Rejected naming what is wrong."""
-    try:
-        batch = _batch.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        raise _unreadable(fault) from None
-    if len(batch.events) > MAX_EVENTS:
-        raise Rejected(
-            f"the batch holds {len(batch.events)} events, {MAX_EVENTS} are allowed",
-            code="too_many_events",
-            hint="Send it in several requests; ids make that safe.",
-        )
-    return batch
+class _Plan(NamedTuple):
+    """What events of one kind, org and user in one batch share, worked out once."""
 
-
-def _unreadable(fault: Exception) -> Rejected:
-    code = "invalid" if isinstance(fault, msgspec.ValidationError) else "malformed"
-    return Rejected(str(fault), code=code, hint="See the OpenAPI document for the shape.")
+    org: str
+    lane: str
+    decode: Callable[[bytes], object]
+    scrub: Callable[[bytes, str], bytes] | None
+    salt: int
+    """The crc of user, kind and version: a digest's beginning, so that only equal facts are equal."""
+    with_seq: bytes
+    without_seq: bytes
+    """The envelope as templates of `%`: id, digest, (seq,) time, body."""
 
 
 class Stamp:
-    """What all events of one batch share, worded once: sender, device, time of receipt."""
+    """What all events of one batch share: sender, device, door, time of receipt."""
 
-    def __init__(self, sender: Sender, batch: Batch, received_at: str) -> None:
+    def __init__(self, sender: Sender, batch: Batch, door: str, received_at: str) -> None:
         """`received_at`: RFC 3339 UTC, taken where an event states no time of its own."""
         self.sender = sender
-        self.received_at = received_at
-        device = f',"deviceId":"{batch.device_id}","generation":{batch.generation}' if batch.device_id else ""
-        self._tail = f',"actorId":"{sender.user}"{device}'
-
-    def event(self, sent: EventIn, kind: Kind, org: str, user: str, body: bytes) -> Event:
-        """The event with its envelope; `body` is one line of JSON."""
-        event_id = sent.id.lower()
-        head = f"{user}\n{kind.name}\n{kind.version}\n"
-        digest = crc32(body, crc32(head.encode()))
-        at = self.received_at if sent.occurred_at is None else _utc_text(sent.occurred_at)
-        seq = "" if sent.seq is None else f',"seq":{sent.seq}'
-        facts = (
-            f',"userId":"{user}"{self._tail},"kind":"{kind.name}","version":{kind.version}{seq}'
-            f',"occurredAt":"{at}","body":'
-        )
-        data = envelope_head(event_id, digest, kind.lane, org) + facts.encode() + body + b"}"
-        return Event(event_id, org, kind.lane, digest, data)
-
-
-def _utc_text(at: datetime) -> str:
-    if at.tzinfo is not UTC:
-        at = at.astimezone(UTC)
-    return at.isoformat("T", "milliseconds")[:23] + "Z"
+        self.door = door
+        self.received_at = received_at.encode()
+        self.device = ""
+        if batch.device_id:
+            self.device = f',"deviceId":"{batch.device_id}","generation":{batch.generation}'
+        self.plans: dict[tuple[str, int, str | None, str | None, str | None], _Plan] = {}
+        self.seqs: list[int] = []
+        """Sequence numbers that came, whatever became of their events."""
 
 
 class Judge:
@@ -131,42 +115,61 @@ class Judge:
         self.stamped_without_org = 0
         """Events without an org that got their sender's only one, since start."""
 
-    def judge(self, raw: msgspec.Raw, stamp: Stamp, door: str, seqs: list[int]) -> Event:
+    def judge(self, raw: msgspec.Raw, stamp: Stamp) -> Event:
         """The event, ready for the journal. Raises Rejected with the code and words of its receipt."""
         try:
             sent = _event.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        except _UNREADABLE as fault:
             raise _unreadable(fault) from None
         if sent.seq is not None:
-            seqs.append(sent.seq)
-        kind, decoder = self._kind(sent, door)
-        org = self._org(sent, stamp.sender, kind)
-        user = stamp.sender.user
-        if sent.user_id is not None and sent.user_id != user:
-            if not stamp.sender.on_behalf:
-                raise Rejected("the event names another user than its sender", code="forbidden")
-            user = sent.user_id
+            stamp.seqs.append(sent.seq)
+        key = (sent.kind, sent.version, sent.org_id, sent.user_id, sent.assigned_by)
+        plan = stamp.plans.get(key)
+        if plan is None:
+            plan = stamp.plans[key] = self._plan(sent, stamp)
         body = bytes(sent.body)
-        if len(body) > MAX_BODY_BYTES:
-            raise Rejected(
-                f"the body has {len(body)} bytes, {MAX_BODY_BYTES} are allowed", code="event_too_large"
-            )
-        if sent.checksum is not None and int(sent.checksum, 16) != crc32(body):
-            raise Rejected(
-                f"the body's crc32 is {crc32(body):08x}, the event says {sent.checksum.lower()}",
-                code="checksum_mismatch",
-                hint="Send the event again from the outbox; its bytes changed on the way.",
-            )
+        if len(body) > MAX_BODY_BYTES or sent.checksum is not None:
+            _check_bytes(sent, body)
         try:
-            decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+            plan.decode(body)
+        except _UNREADABLE as fault:
             raise Rejected(str(fault).replace("`$", "`body"), code="invalid") from None
-        if kind.scrub is not None:
-            body = kind.scrub(body, org)
+        if plan.scrub is not None:
+            body = plan.scrub(body, plan.org)
         if b"\n" in body or b"\r" in body:
             # White space between JSON's tokens; a record is one line.
             body = body.replace(b"\n", b" ").replace(b"\r", b" ")
-        return stamp.event(sent, kind, org, user, body)
+        if sent.org_id is None:
+            self.stamped_without_org += 1
+        event_id = sent.id.lower()
+        digest = crc32(body, plan.salt)
+        at = stamp.received_at if sent.occurred_at is None else _utc_text(sent.occurred_at)
+        if sent.seq is None:
+            data = plan.without_seq % (event_id.encode(), digest, at, body)
+        else:
+            data = plan.with_seq % (event_id.encode(), digest, sent.seq, at, body)
+        return Event(event_id, plan.org, plan.lane, digest, data)
+
+    def _plan(self, sent: EventIn, stamp: Stamp) -> _Plan:
+        """Kind, org and user of an event, checked. Raises Rejected where one of them isn't right."""
+        kind, decoder = self._kind(sent, stamp.door)
+        org = self._org(sent, stamp.sender, kind)
+        user = self._user(sent, stamp.sender)
+        head = envelope_head("%b", 0, kind.lane, org).replace(b"00000000", b"%08x", 1)
+        facts = (
+            f',"userId":"{user}","actorId":"{stamp.sender.user}"{stamp.device}'
+            f',"kind":"{kind.name}","version":{kind.version}'
+        ).encode()
+        tail = b',"occurredAt":"%b","body":%b}'
+        return _Plan(
+            org,
+            kind.lane,
+            decoder.decode,
+            kind.scrub,
+            crc32(f"{user}\n{kind.name}\n{kind.version}\n".encode()),
+            head + facts + b',"seq":%d' + tail,
+            head + facts + tail,
+        )
 
     def _kind(self, sent: EventIn, door: str) -> tuple[Kind, msgspec.json.Decoder[msgspec.Struct]]:
         found = self._kinds.get((sent.kind, sent.version))
@@ -191,9 +194,43 @@ class Judge:
                     hint="Send the org the event belongs to in orgId.",
                 )
             org = sender.orgs[0]
-            self.stamped_without_org += 1
         elif org not in sender.orgs:
             raise Rejected("the event's orgId is not one of the sender's orgs", code="org_forbidden")
         if not sender.may(kind.action, org):
             raise Rejected(f"the sender may not send {kind.name} in this org", code="forbidden")
         return org
+
+    @staticmethod
+    def _user(sent: EventIn, sender: Sender) -> str:
+        for stated in (sent.user_id, sent.assigned_by):
+            if stated is None or stated == sender.user:
+                continue
+            if not sender.on_behalf:
+                raise Rejected("the event names another user than its sender", code="forbidden")
+            if not _NAME.match(stated):
+                raise Rejected("userId has characters that no id has")
+        return sent.user_id or sender.user
+
+
+def _check_bytes(sent: EventIn, body: bytes) -> None:
+    if len(body) > MAX_BODY_BYTES:
+        raise Rejected(
+            f"the body has {len(body)} bytes, {MAX_BODY_BYTES} are allowed", code="event_too_large"
+        )
+    if sent.checksum is not None and int(sent.checksum, 16) != crc32(body):
+        raise Rejected(
+            f"the body's crc32 is {crc32(body):08x}, the event says {sent.checksum.lower()}",
+            code="checksum_mismatch",
+            hint="Send the event again from the outbox; its bytes changed on the way.",
+        )
+
+
+def _unreadable(fault: Exception) -> Rejected:
+    code = "invalid" if isinstance(fault, msgspec.ValidationError) else "malformed"
+    return Rejected(str(fault), code=code, hint="See the OpenAPI document for the shape.")
+
+
+def _utc_text(at: datetime) -> bytes:
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.isoformat("T", "milliseconds")[:23].encode() + b"Z"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -55,13 +56,13 @@ class Counters(msgspec.Struct):
     conflict: int = 0
     later: int = 0
 
-
-class _Fresh(NamedTuple):
-    """An event to append, and where its receipt goes."""
-
-    at: int
-    event: Event
-    conflict: bool
+    def count(self, receipts: Sequence[Receipt]) -> None:
+        """Add a batch's receipts."""
+        first = receipts[0].status if receipts else "accepted"
+        same = sum(1 for receipt in receipts if receipt.status == first)
+        setattr(self, first, getattr(self, first) + same)
+        if same < len(receipts):
+            self.count([receipt for receipt in receipts if receipt.status != first])
 
 
 class _Twin(NamedTuple):
@@ -78,10 +79,13 @@ class _Work:
 
     def __init__(self, number: int) -> None:
         self.receipts: list[Receipt | None] = [None] * number
-        self.fresh: list[_Fresh] = []
+        self.places: list[int] = []
+        """Where the receipts of `fresh` go."""
+        self.fresh: list[Event] = []
+        """To be appended and answered."""
+        self.conflicts: list[Event] = []
+        """To be appended beside them, and answered already."""
         self.twins: list[_Twin] = []
-        self.seen: dict[tuple[str, str], int] = {}
-        self.seqs: list[int] = []
 
 
 class _IdOnly(msgspec.Struct):
@@ -114,7 +118,8 @@ class Intake:
         self._slow_down_ms = slow_down_ms
         self._room = room
         self._durable = journal.stats().durable
-        self._flight: dict[tuple[str, str], tuple[int, asyncio.Future[int]]] = {}
+        self._flight: dict[str, dict[str, tuple[int, asyncio.Future[int]]]] = {}
+        """Org -> id -> (digest, the write it is in)."""
         self.counters = Counters()
 
     async def batch(self, sender: Sender, batch: Batch, door: str) -> Receipts:
@@ -124,15 +129,17 @@ class Intake:
         but that the same ids may be sent again.
         """
         work = _Work(len(batch.events))
-        stamp = Stamp(sender, batch, rfc3339(self._clock.now_s()))
+        stamp = Stamp(sender, batch, door, rfc3339(self._clock.now_s()))
         judge = self._judge.judge
+        events: list[Event] = []
+        places: list[int] = []
         for at, raw in enumerate(batch.events):
             try:
-                event = judge(raw, stamp, door, work.seqs)
+                events.append(judge(raw, stamp))
+                places.append(at)
             except Rejected as refused:
                 work.receipts[at] = _refusal(raw, refused)
-            else:
-                self._place(at, event, work)
+        self._place(places, events, work)
         try:
             await self._append(work)
             for twin in work.twins:
@@ -144,11 +151,12 @@ class Intake:
                 if work.receipts[at] is None:
                     work.receipts[at] = _later(raw, refused)
         answers = [receipt for receipt in work.receipts if receipt is not None]
-        for answer in answers:
-            setattr(self.counters, answer.status, getattr(self.counters, answer.status) + 1)
-        device = await self._devices.saw(
-            sender.orgs[0] if sender.orgs else "", sender.user, batch.device_id, batch.generation, work.seqs
-        )
+        self.counters.count(answers)
+        device = None
+        if batch.device_id is not None and sender.orgs:
+            device = await self._devices.saw(
+                sender.orgs[0], sender.user, batch.device_id, batch.generation, stamp.seqs
+            )
         return Receipts(answers, device, self._slow_down_ms())
 
     async def one(
@@ -173,58 +181,82 @@ class Intake:
         """Whether the id is among the lately committed ones."""
         return self._window.get(org, event_id.lower()) is not None
 
-    def _place(self, at: int, event: Event, work: _Work) -> None:
+    def _place(self, places: list[int], events: list[Event], work: _Work) -> None:
         """Tell fresh from duplicate, from being written, from conflict."""
+        if not events:
+            return
+        org = events[0].org
+        ids = [event.id for event in events]
+        flight = self._flight.get(org)
+        if (
+            all(event.org is org or event.org == org for event in events)
+            and (flight is None or flight.keys().isdisjoint(ids))
+            and len(set(ids)) == len(ids)
+            and self._window.strangers(org, ids)
+        ):
+            work.places, work.fresh = places, events
+            return
+        seen: dict[tuple[str, str], int] = {}
+        for at, event in zip(places, events, strict=True):
+            self._place_one(at, event, seen, work)
+
+    def _place_one(self, at: int, event: Event, seen: dict[tuple[str, str], int], work: _Work) -> None:
         key = (event.org, event.id)
         known = self._window.get(event.org, event.id)
-        flight = self._flight.get(key)
-        digest = known[0] if known else flight[0] if flight else work.seen.get(key, event.digest)
+        flight = self._flight.get(event.org, {}).get(event.id)
+        digest = known[0] if known else flight[0] if flight else seen.get(key, event.digest)
         if digest != event.digest:
-            if self._window.conflicted(event.org, event.id, event.digest):
-                work.receipts[at] = _conflict(event.id)
-            else:
+            work.receipts[at] = _conflict(event.id)
+            if not self._window.conflicted(event.org, event.id, event.digest):
                 # Journalled like any other: the applier keeps it as a dead letter.
-                work.fresh.append(_Fresh(at, event, conflict=True))
+                work.conflicts.append(event)
         elif known:
             work.receipts[at] = Receipt(event.id, "duplicate", position_text(known[1]), self._durable)
-        elif flight or key in work.seen:
+        elif flight or key in seen:
             work.twins.append(_Twin(at, event, flight[1] if flight else None))
         else:
-            work.seen[key] = event.digest
-            work.fresh.append(_Fresh(at, event, conflict=False))
+            seen[key] = event.digest
+            work.places.append(at)
+            work.fresh.append(event)
 
     async def _append(self, work: _Work) -> None:
         fresh = work.fresh
-        if not fresh:
+        written = [*fresh, *work.conflicts] if work.conflicts else fresh
+        if not written:
             return
-        for lane in {each.event.lane for each in fresh}:
+        for lane in {event.lane for event in written}:
             if (refused := self._room(lane)) is not None:
                 raise refused
-        done = self._journal.append([each.event for each in fresh])
-        for each in fresh:
-            if not each.conflict:
-                self._flight[each.event.org, each.event.id] = (each.event.digest, done)
+        done = self._journal.append(written)
+        for event in fresh:
+            mine = self._flight.get(event.org)
+            if mine is None:
+                mine = self._flight[event.org] = {}
+            mine[event.id] = (event.digest, done)
         # By callback: a sender that goes away must not leave ids in flight, nor committed ones unknown.
-        done.add_done_callback(lambda future: self._landed(future, fresh))
+        done.add_done_callback(partial(self._landed, work))
         first = await asyncio.shield(done)
-        for offset, each in enumerate(fresh):
-            work.receipts[each.at] = (
-                _conflict(each.event.id)
-                if each.conflict
-                else Receipt(each.event.id, "accepted", position_text(first + offset), self._durable)
-            )
+        receipts, durable = work.receipts, self._durable
+        for position, (at, event) in enumerate(zip(work.places, fresh, strict=True), first):
+            receipts[at] = Receipt(event.id, "accepted", f"{position:016d}", durable)
 
-    def _landed(self, future: asyncio.Future[int], fresh: Sequence[_Fresh]) -> None:
+    def _landed(self, work: _Work, future: asyncio.Future[int]) -> None:
         committed = not future.cancelled() and future.exception() is None
-        first = future.result() if committed else 0
-        for offset, (_, event, conflict) in enumerate(fresh):
-            if conflict:
-                if committed:
-                    self._window.note_conflict(event.org, event.id, event.digest)
-                continue
-            self._flight.pop((event.org, event.id), None)
-            if committed:
-                self._window.add(event.org, event.id, event.digest, first + offset)
+        by_org: dict[str, list[Event]] = {}
+        for event in work.fresh:
+            self._flight[event.org].pop(event.id, None)
+            by_org.setdefault(event.org, []).append(event)
+        for org, events in by_org.items():
+            if not self._flight[org]:
+                del self._flight[org]
+            if committed and len(by_org) == 1:
+                self._window.extend(org, events, future.result())
+        if committed and len(by_org) > 1:
+            for position, event in enumerate(work.fresh, future.result()):
+                self._window.add(event.org, event.id, event.digest, position)
+        if committed:
+            for event in work.conflicts:
+                self._window.note_conflict(event.org, event.id, event.digest)
 
     async def _join(self, twin: _Twin, work: _Work) -> None:
         if twin.done is not None:

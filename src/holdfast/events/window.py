@@ -7,9 +7,9 @@ eviction free.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from holdfast.journal.record import Record
+from holdfast.journal.record import Event, Record
 
 
 class Window:
@@ -33,10 +33,25 @@ class Window:
             found = mine.get(event_id)
         return None if found is None else (found & 0xFFFFFFFF, found >> 32)
 
+    def strangers(self, org: str, ids: Sequence[str]) -> bool:
+        """Whether none of the ids is known: the common case, told without a look at each."""
+        young, old = self._young.get(org), self._old.get(org)
+        return (young is None or young.keys().isdisjoint(ids)) and (old is None or old.keys().isdisjoint(ids))
+
     def add(self, org: str, event_id: str, digest: int, position: int) -> None:
         """Remember a committed id."""
         self._young.setdefault(org, {})[event_id] = position << 32 | digest
-        self._number += 1
+        self._grown(1)
+
+    def extend(self, org: str, events: Sequence[Event], first: int) -> None:
+        """Remember committed events of one org that stand at `first` and the positions after it."""
+        self._young.setdefault(org, {}).update(
+            {event[0]: at << 32 | event[3] for at, event in enumerate(events, first)}
+        )
+        self._grown(len(events))
+
+    def _grown(self, number: int) -> None:
+        self._number += number
         if self._number >= self._half:
             self._old, self._young, self._number = self._young, {}, 0
 
