@@ -49,12 +49,14 @@ class SqliteTx:
 
     def rows(self, statement: Executable, params: Params | None = None) -> Sequence[Row[Any]]:
         """All rows a statement gives."""
-        found: Sequence[Row[Any]] = self._execute(statement, params).all()
+        with _worded():
+            found: Sequence[Row[Any]] = self._execute(statement, params).all()
         return found
 
     def run(self, statement: Executable, params: Params | None = None) -> int:
         """Execute; how many rows it touched."""
-        return int(self._execute(statement, params).rowcount)
+        with _worded():
+            return int(self._execute(statement, params).rowcount)
 
     def _execute(self, statement: Executable, params: Params | None) -> Any:  # noqa: ANN401
         if self.org is not None:
@@ -74,7 +76,8 @@ class SqliteTx:
         if self.org is not None:
             raise OrgEscape("`many` runs in an unbound transaction only")
         raw: Any = self._connection.connection.driver_connection
-        raw.executemany(_compiled(statement), rows)
+        with _worded():
+            raw.executemany(_compiled(statement), rows)
 
     def on_commit(self, done: Callable[[], None]) -> None:
         """Call `done` right after the commit."""
@@ -83,8 +86,20 @@ class SqliteTx:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo only what is inside when it raises."""
-        with self._connection.begin_nested():
+        # Also around its own end: a full disk rolls the whole transaction back, and the savepoint is gone.
+        with _worded(), self._connection.begin_nested():
             yield
+
+
+@contextmanager
+def _worded() -> Iterator[None]:
+    """Turn the driver's errors into who must act at once: a batch must not take an outage for bad data."""
+    try:
+        yield
+    except DBAPIError as fault:
+        raise _translate(fault.orig) from fault
+    except sqlite3.Error as fault:
+        raise _translate(fault) from fault
 
 
 _MOST_STATEMENTS: Final = 1000
@@ -259,7 +274,7 @@ def _translate(fault: BaseException | None) -> HoldfastError:
     """SQLite's result codes (sqlite.org/rescode.html) as who must act."""
     code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        hint = "See the runbook store-outage."
+        hint = "See docs/runbooks/store-out.md."
         return Corrupt(f"the store's file is damaged: {fault}", code="store_corrupt", hint=hint)
     if code in _DATA_FAULTS:
         return Rejected(f"the data breaks a rule of the tables: {fault}", code="poison")
