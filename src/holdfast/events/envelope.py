@@ -232,5 +232,8 @@ def _unreadable(fault: Exception) -> Rejected:
 
 def _utc_text(at: datetime) -> bytes:
     if at.tzinfo is not UTC:
-        at = at.astimezone(UTC)
+        try:
+            at = at.astimezone(UTC)
+        except OverflowError:
+            raise Rejected("occurredAt falls out of the calendar: years 1 to 9999, in UTC") from None
     return at.isoformat("T", "milliseconds")[:23].encode() + b"Z"
