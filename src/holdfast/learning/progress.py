@@ -239,7 +239,7 @@ def _progress_upsert(insert: EngineInsert) -> Insert:
         index_elements=list(progress.primary_key),
         set_={
             "percent": case((new.percent > old.percent, new.percent), else_=old.percent),
-            "completed": new.completed,
+            "completed": or_(old.completed, new.completed),
             "completed_at": case(
                 (old.completed_at.is_(None), new.completed_at),
                 (new.completed_at < old.completed_at, new.completed_at),
