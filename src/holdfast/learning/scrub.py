@@ -25,6 +25,9 @@ from holdfast.core.errors import Misconfigured, Rejected
 MAX_DEPTH: Final = 64
 """How deep `data` may be nested."""
 
+PASSES: Final = 5
+"""How often a text is looked through; one that is not at rest by then is replaced as a whole."""
+
 # Keys. A key is cut at dots, and each part into words: userAgent, user_agent and USER-AGENT are alike.
 
 _WORDS: Final = frozenset(
@@ -156,6 +159,15 @@ class Scrubber:
         if _looks_like_phone(text.strip()):
             return self.hashed(text, org)
 
+        for _ in range(PASSES):
+            after = self._looked_through(text, org)
+            if after == text:
+                return text
+            text = after
+        return self.hashed(text, org)
+
+    def _looked_through(self, text: str, org: str) -> str:
+        """One pass; a hash that comes to stand beside an @ or a colon may look personal to the next."""
         if "@" in text or "%40" in text:
             text = _TOKEN.sub(lambda found: self._without_email(found[0], org), text)
         if "+" in text:
@@ -178,7 +190,7 @@ class Scrubber:
 
     def _without_ipv6(self, run: str, org: str) -> str:
         """As it stands, or with the full stop or colon of the sentence around it."""
-        for address in (run, run.rstrip("."), run[:-1]):
+        for address in (run, run.rstrip("."), run.removesuffix(":")):
             if address.count(":") > 1 and _is_ip(address):
                 return self.hashed(address, org) + run[len(address) :]
         return run
