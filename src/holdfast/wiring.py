@@ -14,7 +14,6 @@ from typing import Final
 
 import structlog
 from sqlalchemy import select
-from starlette.applications import Starlette
 
 from holdfast.access.csrf import Csrf
 from holdfast.access.keys import Keys, load_or_create_secret
@@ -49,7 +48,7 @@ from holdfast.store import schema
 from holdfast.store.port import Store, Tx
 from holdfast.store.sqlite import SqliteStore
 from holdfast.web import page
-from holdfast.web.app import build_app
+from holdfast.web.app import App
 from holdfast.web.openapi import call_for
 from holdfast.web.portal import Portal
 from holdfast.web.table import CALLS
@@ -58,6 +57,8 @@ log = structlog.get_logger(__name__)
 
 LOGIN_PER_S: Final = 0.2
 LOGIN_BURST: Final = 10
+CROWD: Final = 8
+"""From how many requests under way the applier paces itself behind intake."""
 LOAD_S: Final = 0.25
 """How long a receipt may wait for what the store knows of a new device."""
 
@@ -115,7 +116,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
     load_ranges = _device_loader(store, waiting, devices, lambda: portal.applier.caught_up)
     letters = DeadLetterProbe(store, clock)
     applier = Applier(
-        journal, store, catalog, waiting, clock=clock, busy=lambda: portal.requests_under_way > 1
+        journal, store, catalog, waiting, clock=clock, busy=lambda: portal.requests_under_way > CROWD
     )
     monitor = Monitor(
         (
@@ -199,9 +200,9 @@ async def running(portal: Portal) -> AsyncIterator[None]:
             await portal.sessions.flush_revocations(portal.store)
 
 
-def make_app(portal: Portal) -> Starlette:
+def make_app(portal: Portal) -> App:
     """The portal's ASGI app: every call, its OpenAPI document, and the page."""
-    return build_app(portal, (*CALLS, call_for(CALLS)), *page.routes())
+    return App(portal, (*CALLS, call_for(CALLS)), *page.routes())
 
 
 async def _chores(portal: Portal) -> None:

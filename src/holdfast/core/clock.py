@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -52,10 +53,15 @@ class ManualClock:
         self._ticks_s += seconds
 
 
+@lru_cache(maxsize=64)
+def _to_the_second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+
+
 def rfc3339(at_s: float) -> str:
     """Seconds since 1970 as `2026-11-23T14:50:00.123Z`: always 24 characters, always UTC."""
     whole, milli = divmod(round(at_s * 1000), 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{milli:03d}Z"
+    return f"{_to_the_second(whole)}.{milli:03d}Z"
 
 
 def parse_rfc3339(text: str) -> float:

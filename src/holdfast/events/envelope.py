@@ -26,7 +26,9 @@ MAX_BODY_BYTES: Final = 32 << 10
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z"
 Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 _NAME: Final = re.compile(NAME_PATTERN)
-_Known = Annotated[str, msgspec.Meta(max_length=128, extra_json_schema={"pattern": NAME_PATTERN})]
+Time = Annotated[str, msgspec.Meta(max_length=64, extra_json_schema={"format": "date-time"})]
+"""RFC 3339 with its offset from UTC; read by `_utc_text`, for text that is right is kept as it stands."""
+_Known = Annotated[str, msgspec.Meta(max_length=128)]
 """A name that must be one of those the portal knows: looked up, so not matched as well."""
 EventId = Annotated[str, msgspec.Meta(pattern=UUID_PATTERN.replace("$", r"\Z"))]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
@@ -43,7 +45,7 @@ class EventIn(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     org_id: _Known | None = None
     user_id: _Known | None = None
     assigned_by: _Known | None = None
-    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    occurred_at: Time | None = None
     checksum: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}\Z")] | None = None
 
 
@@ -69,6 +71,9 @@ class Sender(NamedTuple):
 
 
 _event = msgspec.json.Decoder(EventIn)
+_AS_HELD: Final = "2026-11-23T14:50:00.123Z"
+_new: Final = tuple.__new__
+"""Half the price of a NamedTuple's own constructor, on the hottest line there is."""
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -136,9 +141,9 @@ class Judge:
             raise Rejected(str(fault).replace("`$", "`body"), code="invalid") from None
         if plan.scrub is not None:
             body = plan.scrub(body, plan.org)
-        if b"\n" in body or b"\r" in body:
+        if b"\n" in body:
             # White space between JSON's tokens; a record is one line.
-            body = body.replace(b"\n", b" ").replace(b"\r", b" ")
+            body = body.replace(b"\n", b" ")
         if sent.org_id is None:
             self.stamped_without_org += 1
         event_id = sent.id.lower()
@@ -148,7 +153,7 @@ class Judge:
             data = plan.without_seq % (event_id.encode(), digest, at, body)
         else:
             data = plan.with_seq % (event_id.encode(), digest, sent.seq, at, body)
-        return Event(event_id, plan.org, plan.lane, digest, data)
+        return _new(Event, (event_id, plan.org, plan.lane, digest, data))
 
     def _plan(self, sent: EventIn, stamp: Stamp) -> _Plan:
         """Kind, org and user of an event, checked. Raises Rejected where one of them isn't right."""
@@ -230,10 +235,18 @@ def _unreadable(fault: Exception) -> Rejected:
     return Rejected(str(fault), code=code, hint="See the OpenAPI document for the shape.")
 
 
-def _utc_text(at: datetime) -> bytes:
-    if at.tzinfo is not UTC:
-        try:
-            at = at.astimezone(UTC)
-        except OverflowError:
-            raise Rejected("occurredAt falls out of the calendar: years 1 to 9999, in UTC") from None
-    return at.isoformat("T", "milliseconds")[:23].encode() + b"Z"
+def _utc_text(text: str) -> bytes:
+    """The time as journals hold it: 24 characters, UTC. Raises Rejected for what is no RFC 3339 time."""
+    try:
+        at = datetime.fromisoformat(text)
+        if len(text) == len(_AS_HELD) and text[10] == "T" and text[7] == "-" and text[23] == "Z":
+            return text.encode()
+        if len(text) >= len("2026-11-23T14:50:00Z") and text[7] == "-" and text[10] in "Tt " and at.tzinfo:
+            return at.astimezone(UTC).isoformat("T", "milliseconds")[:23].encode() + b"Z"
+    except OverflowError:
+        raise Rejected("occurredAt falls out of the calendar: years 1 to 9999, in UTC") from None
+    except ValueError:
+        pass
+    raise Rejected(
+        f"occurredAt {text!r} is no RFC 3339 time with an offset", hint="Such as 2026-11-23T14:50:00.123Z."
+    )

@@ -74,6 +74,17 @@ class _Twin(NamedTuple):
     """None when the like is in the same batch."""
 
 
+class _Write(NamedTuple):
+    """A frame on its way to the disk."""
+
+    done: asyncio.Future[int]
+    events: list[Event]
+
+    def digest(self, org: str, event_id: str) -> int:
+        """The digest of one of its events."""
+        return next(each.digest for each in self.events if each.id == event_id and each.org == org)
+
+
 class _Work:
     """One batch's working state."""
 
@@ -118,8 +129,8 @@ class Intake:
         self._slow_down_ms = slow_down_ms
         self._room = room
         self._durable = journal.stats().durable
-        self._flight: dict[str, dict[str, tuple[int, asyncio.Future[int]]]] = {}
-        """Org -> id -> (digest, the write it is in)."""
+        self._flight: dict[str, dict[str, _Write]] = {}
+        """Org -> id -> the write it is in."""
         self.counters = Counters()
 
     async def batch(self, sender: Sender, batch: Batch, door: str) -> Receipts:
@@ -139,7 +150,7 @@ class Intake:
                 places.append(at)
             except Rejected as refused:
                 work.receipts[at] = _refusal(raw, refused)
-        self._place(places, events, work)
+        self._place(places, events, {plan.org for plan in stamp.plans.values()}, work)
         try:
             await self._append(work)
             for twin in work.twins:
@@ -181,15 +192,15 @@ class Intake:
         """Whether the id is among the lately committed ones."""
         return self._window.get(org, event_id.lower()) is not None
 
-    def _place(self, places: list[int], events: list[Event], work: _Work) -> None:
+    def _place(self, places: list[int], events: list[Event], orgs: set[str], work: _Work) -> None:
         """Tell fresh from duplicate, from being written, from conflict."""
         if not events:
             return
         org = events[0].org
-        ids = [event.id for event in events]
+        ids = [event[0] for event in events]
         flight = self._flight.get(org)
         if (
-            all(event.org is org or event.org == org for event in events)
+            len(orgs) == 1
             and (flight is None or flight.keys().isdisjoint(ids))
             and len(set(ids)) == len(ids)
             and self._window.strangers(org, ids)
@@ -204,7 +215,7 @@ class Intake:
         key = (event.org, event.id)
         known = self._window.get(event.org, event.id)
         flight = self._flight.get(event.org, {}).get(event.id)
-        digest = known[0] if known else flight[0] if flight else seen.get(key, event.digest)
+        digest = known[0] if known else flight.digest(*key) if flight else seen.get(key, event.digest)
         if digest != event.digest:
             work.receipts[at] = _conflict(event.id)
             if not self._window.conflicted(event.org, event.id, event.digest):
@@ -213,7 +224,7 @@ class Intake:
         elif known:
             work.receipts[at] = Receipt(event.id, "duplicate", position_text(known[1]), self._durable)
         elif flight or key in seen:
-            work.twins.append(_Twin(at, event, flight[1] if flight else None))
+            work.twins.append(_Twin(at, event, flight.done if flight else None))
         else:
             seen[key] = event.digest
             work.places.append(at)
@@ -228,35 +239,35 @@ class Intake:
             if (refused := self._room(lane)) is not None:
                 raise refused
         done = self._journal.append(written)
-        for event in fresh:
-            mine = self._flight.get(event.org)
-            if mine is None:
-                mine = self._flight[event.org] = {}
-            mine[event.id] = (event.digest, done)
+        write = _Write(done, fresh)
+        orgs = {event[1] for event in fresh}
+        for org in orgs:
+            ids = [event[0] for event in fresh if event[1] == org]
+            self._flight.setdefault(org, {}).update(dict.fromkeys(ids, write))
         # By callback: a sender that goes away must not leave ids in flight, nor committed ones unknown.
-        done.add_done_callback(partial(self._landed, work))
+        done.add_done_callback(partial(self._landed, work, orgs))
         first = await asyncio.shield(done)
         receipts, durable = work.receipts, self._durable
         for position, (at, event) in enumerate(zip(work.places, fresh, strict=True), first):
             receipts[at] = Receipt(event.id, "accepted", f"{position:016d}", durable)
 
-    def _landed(self, work: _Work, future: asyncio.Future[int]) -> None:
-        committed = not future.cancelled() and future.exception() is None
-        by_org: dict[str, list[Event]] = {}
-        for event in work.fresh:
-            self._flight[event.org].pop(event.id, None)
-            by_org.setdefault(event.org, []).append(event)
-        for org, events in by_org.items():
-            if not self._flight[org]:
+    def _landed(self, work: _Work, orgs: set[str], future: asyncio.Future[int]) -> None:
+        for org in orgs:
+            flight = self._flight[org]
+            for event in work.fresh:
+                if event[1] == org:
+                    del flight[event[0]]
+            if not flight:
                 del self._flight[org]
-            if committed and len(by_org) == 1:
-                self._window.extend(org, events, future.result())
-        if committed and len(by_org) > 1:
+        if future.cancelled() or future.exception() is not None:
+            return
+        if len(orgs) == 1:
+            self._window.extend(next(iter(orgs)), work.fresh, future.result())
+        else:
             for position, event in enumerate(work.fresh, future.result()):
                 self._window.add(event.org, event.id, event.digest, position)
-        if committed:
-            for event in work.conflicts:
-                self._window.note_conflict(event.org, event.id, event.digest)
+        for event in work.conflicts:
+            self._window.note_conflict(event.org, event.id, event.digest)
 
     async def _join(self, twin: _Twin, work: _Work) -> None:
         if twin.done is not None:

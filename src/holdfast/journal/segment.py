@@ -1,28 +1,29 @@
-"""One file of the journal: its lines, their checksums, the chain, and how a torn tail looks.
+r"""One file of the journal: its lines, their checksums, the chain, and how a torn tail looks.
 
 A segment is text, one JSON object a line, so that people can read it with `jq`:
 
     {"v":1,"segment":{"first":…,"createdAt":…,"prev":"<sha256>","prevEnd":…},"c":"<crc32>"}
-    {"v":1,"p":"<16 digits>","t":"<24 characters>","c":"<crc32 of e>","e":{…the envelope…}}
+    {"v":1,"p":"<16 digits>","t":"<24 characters>","c":"<crc32>","e":{…the envelope…}}
     {"v":1,"commit":{"p":…,"n":…,"b":…,"f":…,"orgs":{…},"prev":"<sha256>","sha":"<sha256>"},"c":"<crc32>"}
 
-The crc is of the envelope's exact bytes. A commit line ends each frame: the last position, how many
-lines and bytes, the crc32 of the frame's bytes, how many events per org and lane, the previous digest, and sha256 over the previous
-digest and the lines' digests. It chains digests, not payloads, so a payload can be erased later and
-the chain still be verified. `prevEnd` is the last position that counts in the segment before: what
-stands after it there was never acknowledged.
+An event's crc is of all that stands before `,"c":` in its line, then of the envelope's exact bytes:
+a position that reads wrong would hide the records after it. A commit line ends each frame: the last
+position, how many lines and bytes, the crc32 of the frame's bytes, how many events per org and lane,
+the previous digest, and sha256 over the previous digest and the lines' digests. It chains digests,
+not payloads, so a payload can be erased later and the chain still be verified. `prevEnd` is the last
+position that counts in the segment before: what stands after it there was never acknowledged.
 
-Newlines are the resync mark: after a bad line the next good one is found by looking for `\\n`
+Newlines are the resync mark: after a bad line the next good one is found by looking for `\n`
 (elastic/logstash #10184 shows what length prefixes do instead).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import crc32
 
 import msgspec
@@ -36,11 +37,13 @@ ACTIVE: Final = "offline-sync.jsonl"
 GENESIS: Final = "0" * 64
 """What the first segment names as the previous digest."""
 
+_LINE: Final = b'{"v":1,'
 _EVENT: Final = b'{"v":1,"p":"'
-_COMMIT: Final = b'{"v":1,"commit":'
+COMMIT: Final = b'{"v":1,"commit":'
 _HEADER: Final = b'{"v":1,"segment":'
 _P: Final = slice(12, 28)
 _T: Final = slice(35, 59)
+_HEAD: Final = slice(60)
 _C: Final = slice(66, 74)
 _E: Final = slice(80, -1)
 """Where an event line (without its newline) keeps position, time, crc and envelope."""
@@ -78,7 +81,8 @@ def sealed_name(first: int) -> str:
 
 def event_line(position: int, received_at: bytes, data: bytes) -> bytes:
     """An event's line, with its newline. `received_at` is 24 bytes of RFC 3339."""
-    return b'{"v":1,"p":"%016d","t":"%b","c":"%08x","e":%b}\n' % (position, received_at, crc32(data), data)
+    head = b'{"v":1,"p":"%016d","t":"%b"' % (position, received_at)
+    return b'%b,"c":"%08x","e":%b}\n' % (head, crc32(data, crc32(head)), data)
 
 
 def _sealed_line(prefix: bytes, body: bytes) -> bytes:
@@ -102,7 +106,7 @@ def commit_line(last: int, frame: bytes, orgs: Counts, prev: str, digests: list[
     sha = chain(prev, b"".join(digests))
     commit = Commit(p=last, n=len(digests), b=len(frame), f=crc32(frame), orgs=orgs, prev=prev, sha=sha)
     body = msgspec.json.encode(commit)
-    return _sealed_line(_COMMIT, body), sha
+    return _sealed_line(COMMIT, body), sha
 
 
 def count(events: Iterable[Event], into: Counts) -> None:
@@ -125,24 +129,22 @@ def is_event(line: bytes) -> bool:
     return line.startswith(_EVENT)
 
 
-def event_position(line: bytes) -> int | None:
-    """The position an event or commit line names, None where it names none."""
-    try:
-        if line.startswith(_EVENT):
-            return int(line[_P])
-        if line.startswith(_COMMIT):
-            commit = parse_commit(line)
-            return commit.p if commit else None
-    except ValueError:
-        return None
-    return None
+def position_of(line: bytes) -> int | None:
+    """The position a whole event or commit line names, None where it names none."""
+    if line.startswith(_EVENT):
+        record = parse_event(line)
+        return record.position if record else None
+    commit = parse_commit(line)
+    return commit.p if commit else None
 
 
 def parse_event(line: bytes) -> Record | None:
     """The record of an event line, None when the line is damaged."""
     data = line[_E]
     try:
-        if int(line[_C], 16) != crc32(data) or line[-1] != 0x7D or line[74:80] != b'","e":':
+        if int(line[_C], 16) != crc32(data, crc32(line[_HEAD])) or not line.endswith(b"}"):
+            return None
+        if line[60:66] != b',"c":"' or line[74:80] != b'","e":':
             return None
         return Record(int(line[_P]), line[_T].decode("ascii"), data)
     except (ValueError, IndexError):
@@ -160,6 +162,16 @@ def lane_is(line: bytes, lane: bytes, at: int) -> bool:
     return line.startswith(lane, _E_AT + at)
 
 
+def holds_another(line: bytes) -> bool:
+    """Whether an event line may begin inside this one: the newline between them was damaged."""
+    return line.find(_EVENT, 1) > 0
+
+
+def is_known(line: bytes) -> bool:
+    """Whether a line begins as one of the three."""
+    return line.startswith((_EVENT, COMMIT, _HEADER))
+
+
 def _parse_sealed(line: bytes, prefix: bytes) -> bytes | None:
     body = line[len(prefix) : -16]
     if line.startswith(prefix) and line[-16:] == b',"c":"%b"}' % checksum(body).encode():
@@ -169,7 +181,7 @@ def _parse_sealed(line: bytes, prefix: bytes) -> bytes | None:
 
 def parse_commit(line: bytes) -> Commit | None:
     """The commit of a commit line, None when the line is damaged or another."""
-    body = _parse_sealed(line, _COMMIT)
+    body = _parse_sealed(line, COMMIT)
     try:
         return msgspec.json.decode(body, type=Commit) if body else None
     except msgspec.DecodeError:
@@ -185,68 +197,32 @@ def parse_header(line: bytes) -> Header | None:
         return None
 
 
-class Scan(NamedTuple):
-    """What recovery reads off one segment."""
+def salvage(line: bytes) -> list[Record]:
+    """The records in a damaged line: up to two, where all that was damaged is the newline between.
 
-    header: Header | None
-    end_bytes: int
-    """Where the last valid commit ends: the segment's true end."""
-    head: int
-    """The last committed position; 0 when there is none."""
-    sha: str | None
-    """The last committed digest."""
-    counts: Counts
-    scars: list[tuple[int, bytes]]
-    """Damaged lines before a later valid commit: offset and bytes."""
-    tail_events: int
-    """Whole, valid event lines after the last valid commit."""
-    tail_damaged: bool
-    """Whether the tail holds a whole line that is neither event nor commit: damage, not a torn write."""
-
-
-def scan(text: bytes, limit: int | None = None) -> Scan:
-    """Read a whole segment, frame by frame: checksums and counts. The chain is `verify`'s to prove.
-
-    A frame whose crc fits is whole, positions and times included; only one that doesn't is read
-    line by line. `limit`: positions after it do not count (the next segment's `prevEnd`).
+    The line before that newline must be whole, or a body could pass itself off as a record.
     """
-    header = parse_header(text[: text.find(b"\n")]) if text.startswith(_HEADER) else None
-    start = end = text.find(b"\n") + 1 if header else 0
-    seek = max(start - 1, 0)
-    head, sha = 0, header.prev if header else None
-    counts: Counts = {}
-    scars: list[tuple[int, bytes]] = []
-    while True:
-        at = 0 if seek == 0 and text.startswith(_COMMIT) else text.find(b"\n" + _COMMIT, seek) + 1
-        close = text.find(b"\n", at) if at or text.startswith(_COMMIT) else -1
-        if close < 0:
-            break
-        seek = close
-        commit = parse_commit(text[at:close])
-        if commit is None:
-            continue
-        if limit is not None and commit.p > limit:
-            break
-        frame = text[start:at]
-        if len(frame) != commit.b or crc32(frame) != commit.f:
-            scars += _scars(frame, start)
-        add(commit.orgs, counts)
-        head, sha = commit.p, commit.sha
-        start = end = close + 1
-    tail_events, tail_damaged = _tail(text[end:])
-    return Scan(header, end, head, sha, counts, scars, tail_events, tail_damaged)
+    at = line.find(_LINE, 1)
+    while at > 0:
+        before = line[: at - 1]
+        record = parse_event(before)
+        if record or parse_commit(before) or parse_header(before):
+            return [each for each in (record, parse_event(line[at:])) if each is not None]
+        at = line.find(_LINE, at + 1)
+    return []
 
 
-def _scars(frame: bytes, at: int) -> list[tuple[int, bytes]]:
-    found = []
-    for line in frame.split(b"\n")[:-1]:
-        if parse_event(line) is None:
-            found.append((at, line))
+def records(text: bytes, at: int = 0) -> Iterator[tuple[int, Record | None]]:
+    """The records of whole lines, and None for a damaged line, each with its line's offset.
+
+    `at`: the text's own offset. The slow way of reading, for where something is wrong.
+    """
+    for line in text.split(b"\n")[:-1]:
+        record = parse_event(line)
+        if record is not None:
+            yield at, record
+        elif not (parse_commit(line) or parse_header(line)):
+            yield at, None
+            for each in salvage(line):
+                yield at, each
         at += len(line) + 1
-    return found
-
-
-def _tail(tail: bytes) -> tuple[int, bool]:
-    lines = tail.split(b"\n")[:-1]
-    good = sum(1 for line in lines if parse_event(line) is not None)
-    return good, good < len(lines)

@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from holdfast.core.errors import HoldfastError, Rejected
@@ -223,21 +223,63 @@ def _query(call: Call, raw: bytes) -> Any:  # noqa: ANN401
         raise Rejected(f"the query is not right: {fault}", code="invalid") from None
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "malformed")
-    status, headers, body = refusal(Rejected(str(getattr(error, "detail", "")) or "not here", code=code))
+class _OtherMethod:
+    """What answers at a call's address for methods no call has there: 405 and what is allowed."""
+
+    def __init__(self, doors: list[Route]) -> None:
+        self._doors = doors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        there = [door for door in self._doors if door.matches(scope)[0] is not Match.NONE]
+        allowed = sorted({method for door in there for method in door.methods or ()})
+        error = Rejected(f"{scope['method']} is not answered here", code="method_not_allowed")
+        response = refused(error, {"allow": ", ".join(allowed)})
+        await response(scope, receive, send)
+
+
+def refused(error: HoldfastError, more: Mapping[str, str] | None = None) -> Response:
+    """An error as a response, with further headers."""
+    status, headers, body = refusal(error)
     response = Response(body, status)
-    allowed = (getattr(error, "headers", None) or {}).items()
-    response.raw_headers = [*headers, *((k.lower().encode(), v.encode()) for k, v in allowed)]
+    response.raw_headers = [*headers, *((k.lower().encode(), v.encode()) for k, v in (more or {}).items())]
     response.raw_headers.append((b"content-length", str(len(body)).encode()))
     return response
 
 
-def build_app(portal: Portal, calls: tuple[Call, ...], *others: BaseRoute) -> Starlette:
-    """The app of a portal: its calls, and whatever else answers (the page)."""
-    doors = [Route(call.path, Door(call, portal), methods=[call.method]) for call in calls]
-    return Starlette(
-        routes=[*doors, *others],
-        exception_handlers={HTTPException: _http_error, 404: _http_error, 405: _http_error},
+async def _http_error(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "malformed")
+    return refused(
+        Rejected(str(getattr(error, "detail", "")) or "not here", code=code), getattr(error, "headers", None)
     )
+
+
+async def _fault(_: Request, __: Exception) -> Response:
+    # A fault outside of every door; the server logs it.
+    error = HoldfastError("the portal failed to answer this request", hint="It is in the portal's log.")
+    return refused(error)
+
+
+class App:
+    """A portal's ASGI app. Plain addresses are looked up; those with parameters go through Starlette."""
+
+    def __init__(self, portal: Portal, calls: tuple[Call, ...], *others: BaseRoute) -> None:
+        """`others`: whatever else answers, such as the page."""
+        pairs = [(call, Door(call, portal)) for call in calls]
+        self._plain = {(call.method, call.path): door for call, door in pairs if "{" not in call.path}
+        doors = [Route(call.path, door, methods=[call.method]) for call, door in pairs]
+        other_method = _OtherMethod(doors)
+        closed = [Route(path, other_method) for path in dict.fromkeys(call.path for call in calls)]
+        self.router = Starlette(
+            routes=[*doors, *closed, *others],
+            exception_handlers={HTTPException: _http_error, Exception: _fault},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http":
+            door = self._plain.get((scope["method"], scope["path"]))
+            if door is not None:
+                await door(scope, receive, send)
+                return
+        await self.router(scope, receive, send)
