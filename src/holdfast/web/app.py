@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
-from holdfast.core.errors import HoldfastError, Rejected
+from holdfast.core.errors import HoldfastError, Rejected, Unavailable
 from holdfast.web import problems
 from holdfast.web.calls import Answer, Ask, Call
 from holdfast.web.guard import admit
@@ -58,6 +58,11 @@ class Door:
             status, headers, body = await self._answer(scope, receive)
         except HoldfastError as error:
             status, headers, body = refusal(error)
+        except asyncio.CancelledError:
+            if not portal.draining:
+                raise
+            # The time for what is under way is over; the sender hears it instead of a broken line.
+            status, headers, body = refusal(Unavailable("the portal is stopping", code="draining"))
         except Exception as fault:
             log.exception("request failed", path=scope.get("path"), fault=type(fault).__name__)
             status, headers, body = refusal(
@@ -136,7 +141,7 @@ class Door:
 def refusal(error: HoldfastError) -> tuple[int, Headers, bytes]:
     """An error as status, headers and problem document."""
     headers = [(b"content-type", problems.MEDIA_TYPE.encode()), *problems.headers(error), *_EVERY_ANSWER]
-    if error.code in ("body_too_large", "body_timeout"):
+    if error.code in ("body_too_large", "body_timeout", "draining"):
         # The rest of the body is unread: the connection can't be used again.
         headers.append((b"connection", b"close"))
     return error.status, headers, _encode(problems.problem(error))

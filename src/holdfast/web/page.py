@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from holdfast.core.errors import Rejected
-from holdfast.web.app import refusal
+from holdfast.web.app import refused
 
 CLIENT: Final = Path(__file__).parent / "client"
 
@@ -24,6 +25,10 @@ _SHELL_HEADERS: Final = {
         "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
     ),
 }
+
+_FILE_HEADERS: Final = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
+_ROOT_FILE: Final = re.compile(r"/[A-Za-z0-9][A-Za-z0-9_-]{0,60}(?:\.[A-Za-z0-9]{1,20}){1,3}\Z")
+"""Nothing that a file system could choke on, and no way out of the folder."""
 
 _NOT_BUILT: Final = (
     b"<!doctype html><html lang=en><title>Holdfast</title><h1>The page is not built</h1>"
@@ -41,20 +46,25 @@ class _Shell:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         response: Response
-        root_file = self._folder / path.lstrip("/")
-        if path.startswith("/api/") or scope["method"] not in ("GET", "HEAD"):
-            known = scope["method"] in ("GET", "HEAD") or path.startswith("/api/")
-            code = "not_found" if known else "method_not_allowed"
-            status, headers, body = refusal(Rejected(f"nothing answers at {path[:200]}", code=code))
-            response = Response(body, status)
-            response.raw_headers = [*headers, (b"content-length", str(len(body)).encode())]
-        elif path.count("/") == 1 and "." in path[1:] and root_file.is_file():
-            response = FileResponse(root_file, headers={"cache-control": "no-cache"})
+        if path == "/api" or path.startswith("/api/"):
+            response = refused(Rejected(f"nothing answers at {path[:200]!r}", code="not_found"))
+        elif scope["method"] not in ("GET", "HEAD"):
+            error = Rejected(f"{scope['method']} is not answered here", code="method_not_allowed")
+            response = refused(error, {"allow": "GET, HEAD"})
+        elif (root_file := self._root_file(path)) is not None:
+            response = FileResponse(root_file, headers=_FILE_HEADERS)
         elif (self._folder / "index.html").is_file():
             response = FileResponse(self._folder / "index.html", headers=_SHELL_HEADERS)
         else:
             response = Response(_NOT_BUILT, 200, media_type="text/html; charset=utf-8")
         await response(scope, receive, send)
+
+    def _root_file(self, path: str) -> Path | None:
+        """The file beside the shell that an address names, such as /favicon.svg."""
+        if not _ROOT_FILE.match(path):
+            return None
+        found = self._folder / path[1:]
+        return found if found.is_file() else None
 
 
 class _Hashed(StaticFiles):
