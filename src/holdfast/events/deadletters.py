@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MAX_REDRIVES: Final = 2
 """After so many tries by a person a letter is `exhausted`: something else must be mended first."""
 
+_DIGEST = re.compile(r"[0-9a-f]{8}\Z")
 _letters = schema.dead_letters
 
 
@@ -105,10 +107,9 @@ def find(tx: Tx, letter_id: str) -> Row[Any]:
     event_id, _, digest = letter_id.lower().partition(".")
     statement = select(_letters).where(_letters.c.event_id == event_id)
     if digest:
-        try:
-            statement = statement.where(_letters.c.digest == int(digest, 16))
-        except ValueError:
-            raise unknown(letter_id) from None
+        if not _DIGEST.match(digest):
+            raise unknown(letter_id)
+        statement = statement.where(_letters.c.digest == int(digest, 16))
     rows: Sequence[Row[Any]] = tx.rows(statement)
     if len(rows) != 1:
         raise unknown(letter_id)

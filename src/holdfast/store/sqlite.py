@@ -98,7 +98,8 @@ def _worded() -> Iterator[None]:
         yield
     except DBAPIError as fault:
         raise _translate(fault.orig) from fault
-    except sqlite3.Error as fault:
+    except (sqlite3.Error, OverflowError) as fault:
+        # The driver itself refuses numbers beyond 64 bits.
         raise _translate(fault) from fault
 
 
@@ -155,6 +156,8 @@ class SqliteStore:
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA cache_size=-16000")
                 connection.execute("PRAGMA wal_autocheckpoint=4000")
+                # What a savepoint needs to undo itself goes into memory, not into a file of its own.
+                connection.execute("PRAGMA temp_store=MEMORY")
             if read_only:
                 connection.execute("PRAGMA query_only=ON")
             return connection
