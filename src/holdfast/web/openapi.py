@@ -22,7 +22,7 @@ def document(calls: tuple[Call, ...]) -> dict[str, Any]:
     answers = [call.returns for call in calls if call.returns is not None]
     queries = [call.query for call in calls if call.query is not None]
     types = list(dict.fromkeys([*bodies, *answers, *queries, problems.Problem]))
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    schemas, components = _ecma(msgspec.json.schema_components(types, ref_template=_REF))
     by_type = dict(zip(types, schemas, strict=True))
     paths: dict[str, Any] = {}
     for call in calls:
@@ -44,6 +44,16 @@ def document(calls: tuple[Call, ...]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _ecma(schema: Any) -> Any:  # noqa: ANN401 - JSON Schema, whatever its shape
+    r"""The schema with patterns as JavaScript reads them: there `$` is the very end, and `\Z` a letter."""
+    if isinstance(schema, dict):
+        return {
+            key: value.replace(r"\Z", "$") if key == "pattern" and isinstance(value, str) else _ecma(value)
+            for key, value in schema.items()
+        }
+    return [_ecma(each) for each in schema] if isinstance(schema, list | tuple) else schema
 
 
 def _operation(call: Call, by_type: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
