@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from holdfast.core.errors import Misconfigured
 
+SECRET_CHARS: Final = 32
 _ON: Final = ("1", "on", "true", "yes")
 _OFF: Final = ("0", "off", "false", "no")
 
@@ -47,7 +48,7 @@ class Settings:
 
     @property
     def demo(self) -> bool:
-        """Whether this is a demonstration: no settings needed, demo accounts work, and everyone is told."""
+        """Whether this is a demonstration: demo accounts work, and everyone is told."""
         return self.dev_fallback
 
     @property
@@ -74,13 +75,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         "HOLDFAST_SECRET_KEY",
         "secret_key",
-        "At least 32 characters; sessions, CSRF tokens, service tokens and the scrubbing salt derive from it. "
+        "At least 32 characters; sessions, CSRF, service tokens and the scrubbing salt derive from it. "
         "With DEV_FALLBACK on one is made and kept in the data directory.",
     ),
     Setting(
         "FORCE_ORG_ENFORCEMENT",
         "force_org_enforcement",
-        "On: an event without a proven org is refused by name. Off: it gets its sender's only org and counts as a warning.",
+        "On: an event without a proven org is refused by name. "
+        "Off: it gets its sender's only org and counts as a warning.",
     ),
     Setting(
         "HOLDFAST_SECURE_COOKIES", "secure_cookies", "On: cookies go over HTTPS only. Set it behind TLS."
@@ -149,7 +151,7 @@ def load(environ: Mapping[str, str] | None = None, *, data_dir: Path | None = No
 
 
 def _checked(settings: Settings) -> Settings:
-    if settings.secret_key is not None and len(settings.secret_key) < 32:
+    if settings.secret_key is not None and len(settings.secret_key) < SECRET_CHARS:
         raise Misconfigured(
             "HOLDFAST_SECRET_KEY is shorter than 32 characters",
             hint="Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",

@@ -42,13 +42,13 @@ from holdfast.journal.port import Journal
 from holdfast.journal.segment import owner
 from holdfast.learning.catalog import kinds
 from holdfast.learning.scrub import Scrubber
-from holdfast.web.measures import definitions
 from holdfast.settings import Settings
 from holdfast.store import schema
 from holdfast.store.port import Store, Tx
 from holdfast.store.sqlite import SqliteStore
 from holdfast.web import page
 from holdfast.web.app import App
+from holdfast.web.measures import definitions
 from holdfast.web.openapi import call_for
 from holdfast.web.portal import Portal
 from holdfast.web.table import CALLS
@@ -103,7 +103,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
     window = Window(settings.window_ids)
     _remember(window, journal, settings.window_ids)
     judge = Judge(catalog, enforce_org=settings.force_org_enforcement)
-    devices = DeviceBook(lambda *who: load_ranges(*who))
+    devices = DeviceBook(_device_loader(store, waiting, lambda: portal.applier.caught_up))
     intake = Intake(
         journal,
         judge,
@@ -113,7 +113,6 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         slow_down_ms=waiting.slow_down_ms,
         room=_room(settings, journal, clock),
     )
-    load_ranges = _device_loader(store, waiting, devices, lambda: portal.applier.caught_up)
     letters = DeadLetterProbe(store, clock)
     applier = Applier(
         journal, store, catalog, waiting, clock=clock, busy=lambda: portal.requests_under_way > CROWD
@@ -228,15 +227,13 @@ def _remember(window: Window, journal: Journal, size: int) -> None:
         after = found.through
 
 
-def _device_loader(
-    store: Store, waiting: Backlog, devices: DeviceBook, caught_up: Callable[[], bool]
-) -> Load:
+def _device_loader(store: Store, waiting: Backlog, caught_up: Callable[[], bool]) -> Load:
     """What the store knows of a device, where that and what was heard since start are the whole truth."""
     table = schema.devices
 
-    async def load(org: str, user: str, device: str, generation: int) -> Ranges | None:
+    async def load(org: str, user: str, device: str, generation: int, forgot: bool) -> Ranges | None:  # noqa: FBT001
         # What waited in the journal at start is in no table yet: until it is, a gap might not be one.
-        if not caught_up() or (devices.forgot and waiting.of(org) > 0) or store.stats().ok is False:
+        if not caught_up() or (forgot and waiting.of(org) > 0) or store.stats().ok is False:
             return None
 
         def work(tx: Tx) -> Ranges:

@@ -58,10 +58,10 @@ class Desk:
             answer = await self._client.request(method, path, content=content, headers=headers, params=params)
         except httpx2.HTTPError as fault:
             raise Unavailable(
-                f"the portal at {self._client.base_url} does not answer: {str(fault) or type(fault).__name__}",
+                f"no answer from the portal at {self._client.base_url}: {str(fault) or type(fault).__name__}",
                 hint="Is it running, and is the address right?",
             ) from fault
-        if answer.status_code >= 400:
+        if answer.is_error:
             raise refused(answer)
         kind = answer.headers.get("content-type", "")
         return msgspec.json.decode(answer.content) if "json" in kind and answer.content else answer.content
@@ -165,7 +165,7 @@ def running_at(folder: Path) -> RunningAt:
     except (OSError, msgspec.DecodeError):
         raise Unavailable(
             f"a process holds {folder} and left no address",
-            hint="Another command may be at work; try again when it has finished, or name the portal with --url.",
+            hint="Another command may be at work: try again when it has finished, or give --url.",
         ) from None
 
 

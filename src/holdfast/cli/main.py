@@ -55,11 +55,15 @@ def main() -> None:
     "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free one."
 )
 @click.option(
-    "--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer."
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Processes that answer; embedded, it is one.",
 )
 @_JSON
 @say.clear_errors
-def serve(data: Path | None, host: str, port: int, workers: int, json_: bool) -> None:
+def serve(data: Path | None, host: str, port: int, workers: int, *, json_: bool) -> None:
     """Run the portal until it is told to stop."""
     from holdfast.cli import serving  # noqa: PLC0415 - each command loads what it needs and no more
 
@@ -71,7 +75,11 @@ def serve(data: Path | None, host: str, port: int, workers: int, json_: bool) ->
         else:
             serving.welcome(settings, url)
 
-    _run(lambda: serving.serve(settings, host, port, workers, ready))
+    if workers > 1:
+        say.errors.print(
+            "The embedded store and journal have one writer: one process answers, whatever --workers says."
+        )
+    _run(lambda: serving.serve(settings, host, port, ready))
 
 
 @main.group()
@@ -83,7 +91,7 @@ def seed() -> None:
 @_DATA
 @_JSON
 @say.clear_errors
-def seed_demo(data: Path | None, json_: bool) -> None:
+def seed_demo(data: Path | None, *, json_: bool) -> None:
     """The demonstration: two orgs, five people, one course each. Safe to run twice."""
     from holdfast.cli import desk, serving  # noqa: PLC0415
 
@@ -94,10 +102,9 @@ def seed_demo(data: Path | None, json_: bool) -> None:
             code="demo_only",
             hint="Turn DEV_FALLBACK on, outside production.",
         )
-    if desk.is_held(settings.folder):
-        # A portal in demo mode seeds itself when it starts; two writers are never right.
-        new = 0
-    else:
+    # A portal in demo mode seeds itself when it starts; two writers are never right.
+    new = 0
+    if not desk.is_held(settings.folder):
         new = _run(lambda: serving.seed_demo(settings))
     if json_:
         say.as_json({"people": new, "data": str(settings.folder)})
@@ -113,8 +120,8 @@ def seed_demo(data: Path | None, json_: bool) -> None:
 @_TOKEN
 @_JSON
 @say.clear_errors
-def import_course(  # noqa: PLR0913, PLR0917 - its options
-    path: Path, org: str, data: Path | None, url: str | None, token: str | None, json_: bool
+def import_course(
+    path: Path, org: str, data: Path | None, url: str | None, token: str | None, *, json_: bool
 ) -> None:
     """Import a course: a folder as authors keep it, or a zip of one."""
     from holdfast.cli.desk import desk, org_id  # noqa: PLC0415
@@ -148,7 +155,7 @@ def import_course(  # noqa: PLR0913, PLR0917 - its options
 @_TOKEN
 @_JSON
 @say.clear_errors
-def load_oulad(path: Path, data: Path | None, url: str | None, token: str | None, json_: bool) -> None:
+def load_oulad(path: Path, data: Path | None, url: str | None, token: str | None, *, json_: bool) -> None:
     """Load the Open University dataset as one org, through the HTTP door."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
@@ -186,7 +193,7 @@ def load_oulad(path: Path, data: Path | None, url: str | None, token: str | None
 @_TOKEN
 @_JSON
 @say.clear_errors
-def verify(data: Path | None, url: str | None, token: str | None, json_: bool) -> None:
+def verify(data: Path | None, url: str | None, token: str | None, *, json_: bool) -> None:
     """Prove the journal (checksums, counts, chain) and that the ledger balances."""
     from holdfast.cli import proving  # noqa: PLC0415
 
@@ -212,7 +219,7 @@ def verify(data: Path | None, url: str | None, token: str | None, json_: bool) -
 @_DATA
 @_JSON
 @say.clear_errors
-def token(role: str, org: str | None, days: int, data: Path | None, json_: bool) -> None:
+def token(role: str, org: str | None, days: int, data: Path | None, *, json_: bool) -> None:
     """Make a bearer token with the portal's own key."""
     from holdfast.cli import proving  # noqa: PLC0415
 

@@ -33,6 +33,7 @@ STARTS: Final = datetime(2013, 10, 1, tzinfo=UTC)
 """Day 0 of presentation 2013J: J stands for October; the data give no day of the month."""
 BATCH: Final = 100
 SENDERS: Final = 4
+ATTEMPTS: Final = 20
 SETTLE_S: Final = 120.0
 
 _FILES: Final = ("vle.csv", "studentInfo.csv", "studentVle.csv")
@@ -204,7 +205,7 @@ async def _send(desk: Desk, batch: list[dict[str, Any]]) -> Counter[str]:
             answer = await desk.call("POST", "/api/analytics/events/batch", json={"events": batch})
         except Unavailable as busy:
             attempt += 1
-            if attempt > 20:
+            if attempt > ATTEMPTS:
                 raise
             await asyncio.sleep(busy.retry_s or full_jitter_s(attempt, cap_s=30.0))
             continue

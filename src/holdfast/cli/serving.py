@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import anyio.to_thread
 import msgspec
@@ -56,7 +55,7 @@ async def seed(portal: Portal) -> int:
     return new
 
 
-async def serve(settings: Settings, host: str, port: int, workers: int, ready: Callable[[str], None]) -> None:
+async def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Run a portal until SIGTERM or SIGINT; `ready` is called with its address once it answers."""
     try:
         listening = listen(host, port)
@@ -77,8 +76,9 @@ async def serve(settings: Settings, host: str, port: int, workers: int, ready: C
             await portal.monitor.look()
             settle_memory()
             serving = asyncio.create_task(web.serve(sockets=[listening]))
-            while not web.started and not serving.done():
-                await asyncio.sleep(0.01)
+            begun = asyncio.create_task(web.opened.wait())
+            await asyncio.wait([serving, begun], return_when=asyncio.FIRST_COMPLETED)
+            begun.cancel()
             if not serving.done():
                 notes.enter_context(noted(settings.folder, RunningAt(url, os.getpid())))
                 ready(url)

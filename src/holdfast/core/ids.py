@@ -14,6 +14,8 @@ from typing import Final
 
 UUID_PATTERN: Final = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 _UUID = re.compile(UUID_PATTERN)
+ENTROPY_BYTES: Final = 10
+"""What of a UUIDv7 is not time, version or variant, rounded up to bytes."""
 
 
 def uuid7(at_ms: int | None = None, entropy: bytes | None = None) -> str:
@@ -24,7 +26,7 @@ def uuid7(at_ms: int | None = None, entropy: bytes | None = None) -> str:
     """
     stamp = int(time.time() * 1000) if at_ms is None else at_ms
     tail = os.urandom(10) if entropy is None else entropy
-    if len(tail) != 10 or not 0 <= stamp < 1 << 48:
+    if len(tail) != ENTROPY_BYTES or not 0 <= stamp < 1 << 48:
         raise ValueError("uuid7 takes 0 <= at_ms < 2**48 and 10 bytes of entropy")
     bits = int.from_bytes(tail, "big")
     value = stamp << 80 | 0x7 << 76 | (bits >> 68 & 0xFFF) << 64 | 0b10 << 62 | (bits & (1 << 62) - 1)
@@ -34,7 +36,7 @@ def uuid7(at_ms: int | None = None, entropy: bytes | None = None) -> str:
 
 def is_uuid(text: str) -> bool:
     """Whether the text is a UUID in its canonical form, any version, any case."""
-    return _UUID.match(text) is not None and len(text) == 36
+    return _UUID.fullmatch(text) is not None
 
 
 def position_text(position: int) -> str:

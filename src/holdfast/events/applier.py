@@ -33,7 +33,7 @@ BATCH: Final = 1000
 STOPPED_S: Final = 60.0
 """How long a stopped lane rests before it is tried again; the alarm stays on until it passes."""
 SCANNED_PAST: Final = 50_000
-"""A cursor that passed this many positions of other lanes is stored, so a restart need not pass them again."""
+"""A cursor that passed so many positions of other lanes is stored: a restart need not pass them again."""
 
 Told = Callable[[Outcome], None]
 
@@ -219,17 +219,20 @@ class Applier:
         return True
 
     def _work(self, tx: Tx, lane: str, found: Slice) -> Outcome:
-        assert self._epoch is not None
         now = rfc3339(self._clock.now_s())
-        outcome = apply_batch(tx, self._kinds, lane, found.records, found.through, self._epoch, now)
+        outcome = apply_batch(tx, self._kinds, lane, found.records, found.through, self._held(), now)
         settled = {org: sum(counts) for org, counts in outcome.counts.items()}
         tx.on_commit(lambda: self._backlog.finished(lane, settled))
         return outcome
 
+    def _held(self) -> int:
+        if self._epoch is None:
+            raise Unavailable("the applier holds no lease")
+        return self._epoch
+
     async def _store_cursor(self, lane: str, position: int) -> None:
         now = rfc3339(self._clock.now_s())
-        epoch = self._epoch
-        assert epoch is not None
+        epoch = self._held()
 
         def work(tx: Tx) -> None:
             marks.require_lease(tx, epoch)

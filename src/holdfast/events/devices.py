@@ -61,8 +61,9 @@ def state(ranges: Ranges) -> DeviceState:
     return DeviceState(ranges[-1][1] if ranges else 0, missing[:100])
 
 
-Load = Callable[[str, str, str, int], Awaitable[Ranges | None]]
-"""(org, user, device, generation) -> what the store knows; None when that can't be known now."""
+Load = Callable[[str, str, str, int, bool], Awaitable[Ranges | None]]
+"""(org, user, device, generation, whether memory forgot devices) -> what the store knows of one; None
+when that, with what was heard since start, can't be the whole truth now."""
 
 
 class DeviceBook:
@@ -88,7 +89,7 @@ class DeviceBook:
         if known is None:
             # Noted before the wait: another batch of the same device may come in the meantime.
             self._keep(self._unknown, key, merge(self._unknown.get(key, []), seqs))
-            stored = await self._load(org, user, device, generation)
+            stored = await self._load(org, user, device, generation, self.forgot)
             if stored is None:
                 return None
             known = union(union(stored, self._unknown.pop(key, [])), self._ranges.get(key, []))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -63,6 +63,9 @@ class Counters(msgspec.Struct):
         setattr(self, first, getattr(self, first) + same)
         if same < len(receipts):
             self.count([receipt for receipt in receipts if receipt.status != first])
+
+
+FORBIDDEN: Final = 403
 
 
 class _Twin(NamedTuple):
@@ -288,7 +291,7 @@ def _conflict(event_id: str) -> Receipt:
 
 
 def _refusal(raw: msgspec.Raw, refused: Rejected) -> Receipt:
-    status: Status = "forbidden" if refused.status == 403 else "invalid"
+    status: Status = "forbidden" if refused.status == FORBIDDEN else "invalid"
     return Receipt(_id(raw), status, code=refused.code, reason=refused.message)
 
 

@@ -49,7 +49,7 @@ class Kind(NamedTuple):
     body: type[msgspec.Struct]
     lane: Lane
     door: Literal["progress", "analytics", "admin", "loss"]
-    """Which address takes it: /api/client/progress*, /api/analytics/events*, admin routes, /api/client/loss."""
+    """Which address takes it: /api/client/progress*, /api/analytics/events*, admin's, /api/client/loss."""
     action: str
     """The row of `access/policy.py` that says who may send it."""
     apply: Apply

@@ -8,6 +8,8 @@ from holdfast.core.clock import Clock
 
 FORGET_S: Final = 600.0
 MOST: Final = 50_000
+DIGITS: Final = 12
+"""A longer number is no backlog and no lag of this world."""
 
 
 class Reported(NamedTuple):
@@ -28,9 +30,9 @@ class ReportedQueues:
 
     def note(self, org: str, device: str, backlog: str | None, lag_ms: str | None) -> None:
         """Take a request's two headers; what is not a number is not heard."""
-        if backlog is None or not backlog.isdecimal() or len(backlog) > 9:
+        if backlog is None or not backlog.isdecimal() or len(backlog) > DIGITS:
             return
-        lag = int(lag_ms) if lag_ms is not None and lag_ms.isdecimal() and len(lag_ms) <= 12 else 0
+        lag = int(lag_ms) if lag_ms is not None and lag_ms.isdecimal() and len(lag_ms) <= DIGITS else 0
         self._said.pop((org, device), None)
         self._said[org, device] = (self._clock.ticks_s(), int(backlog), lag)
         if len(self._said) > MOST:

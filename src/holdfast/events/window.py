@@ -8,8 +8,11 @@ eviction free.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from holdfast.journal.record import Event, Record
+
+CONFLICTS: Final = 1000
 
 
 class Window:
@@ -62,7 +65,7 @@ class Window:
     def note_conflict(self, org: str, event_id: str, digest: int) -> None:
         """Remember a conflict, the last thousand of them."""
         self._conflicts[org, event_id, digest] = None
-        if len(self._conflicts) > 1000:
+        if len(self._conflicts) > CONFLICTS:
             del self._conflicts[next(iter(self._conflicts))]
 
     def fill(self, records: Iterable[tuple[str, Record]]) -> None:

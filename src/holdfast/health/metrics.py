@@ -22,9 +22,9 @@ class Definition(NamedTuple):
 
     name: str
     help: str
-    counter: bool
     labels: tuple[str, ...]
     read: Callable[[], Iterable[Sample]]
+    counter: bool = False
 
 
 class Metrics(Collector):

@@ -156,7 +156,7 @@ class _Pairs:
         """Write a div's heading: the author's own if one comes first, else the kind's name."""
         own = at + 2 < len(tokens) and tokens[at].type == "heading_open"
         folded = tag == "details"
-        name, title_tag = ("summary", "summary") if folded else ("heading", tokens[at].tag if own else "h3")
+        name, title_tag = ("summary", "summary") if folded else ("heading", tokens[at].tag if own else "h2")
         begin = Token(f"{name}_open", title_tag, 1, block=True)
         if not folded:
             begin.attrs = {"class": "callout-title"}

@@ -25,10 +25,10 @@ def definitions(portal: Portal) -> Iterable[Definition]:
         return samples
 
     def gauge(name: str, meaning: str, read: Callable[[], float | None]) -> Definition:
-        return Definition(name, meaning, False, (), one(read))
+        return Definition(name, meaning, (), one(read))
 
     def counter(name: str, meaning: str, read: Callable[[], float | None]) -> Definition:
-        return Definition(name, meaning, True, (), one(read))
+        return Definition(name, meaning, (), one(read), counter=True)
 
     def receipts() -> Iterable[Sample]:
         counts = msgspec.structs.asdict(portal.intake.counters)
@@ -47,16 +47,15 @@ def definitions(portal: Portal) -> Iterable[Definition]:
 
     return (
         Definition(
-            "holdfast_receipts", "Receipts given since start, by status.", True, ("status",), receipts
+            "holdfast_receipts", "Receipts given since start, by status.", ("status",), receipts, counter=True
         ),
         Definition(
             "holdfast_pending_events",
             "Events durable and not yet applied, by lane.",
-            False,
             ("lane",),
             pending,
         ),
-        Definition("holdfast_health_status", "1 for the present status.", False, ("status",), health),
+        Definition("holdfast_health_status", "1 for the present status.", ("status",), health),
         gauge("holdfast_lag_ms", "Age of the oldest waiting event.", portal.waiting.lag_ms),
         gauge(
             "holdfast_analytics_ingest_lag_ms",

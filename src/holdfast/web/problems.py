@@ -9,6 +9,7 @@ import msgspec
 
 from holdfast.core.errors import CODES, HoldfastError
 
+UNAUTHORIZED: Final = 401
 MEDIA_TYPE: Final = "application/problem+json"
 
 
@@ -42,6 +43,6 @@ def headers(error: HoldfastError) -> list[tuple[bytes, bytes]]:
     found: list[tuple[bytes, bytes]] = []
     if error.retry_s is not None:
         found.append((b"retry-after", str(max(1, math.ceil(error.retry_s))).encode()))
-    if error.status == 401:
+    if error.status == UNAUTHORIZED:
         found.append((b"www-authenticate", b'Bearer realm="holdfast"'))
     return found

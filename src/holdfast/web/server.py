@@ -22,8 +22,10 @@ MAX_HEAD_BYTES = 64 << 10
 """How much of an unfinished head is kept; one that comes in a piece may be a little longer."""
 
 
-def protocol(head_timeout_s: float) -> type[HttpToolsProtocol]:
-    """uvicorn's own protocol, with a deadline for each request's head."""
+def protocol(  # noqa: C901 - six small methods of one class, which ruff adds up
+    head_timeout_s: float,
+) -> type[HttpToolsProtocol]:
+    """The server's own protocol, with a deadline for each request's head."""
 
     class Deadlined(HttpToolsProtocol):
         """Closes a connection whose head does not arrive in time."""
@@ -78,7 +80,20 @@ def protocol(head_timeout_s: float) -> type[HttpToolsProtocol]:
     return Deadlined
 
 
-def server(app: ASGIApp, *, head_timeout_s: float, drain_timeout_s: float) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """The server, which says when it answers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.opened = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.opened.set()
+
+
+def server(app: ASGIApp, *, head_timeout_s: float, drain_timeout_s: float) -> Server:
     """A server for an app; the caller brings the listening socket."""
     config = uvicorn.Config(
         app,
@@ -95,7 +110,7 @@ def server(app: ASGIApp, *, head_timeout_s: float, drain_timeout_s: float) -> uv
         timeout_keep_alive=30,
         timeout_graceful_shutdown=max(1, int(drain_timeout_s)),
     )
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 def listen(host: str, port: int) -> socket.socket:

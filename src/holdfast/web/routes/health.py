@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from holdfast.core.clock import rfc3339
 from holdfast.core.errors import Unavailable
 from holdfast.health.probe import Status

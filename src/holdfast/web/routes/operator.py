@@ -233,7 +233,10 @@ CALLS: tuple[Call, ...] = (
         "GET", f"{_BASE}/deadletters", listing, "deadletter.read", Letters, "List dead letters",
         query=LetterFilter,
     ),
-    Call("GET", f"{_BASE}/deadletters/{{letter_id}}", show, "deadletter.read", DeadLetter, "Explain a dead letter"),
+    Call(
+        "GET", f"{_BASE}/deadletters/{{letter_id}}", show, "deadletter.read", DeadLetter,
+        "Explain a dead letter",
+    ),
     Call(
         "POST", f"{_BASE}/deadletters/{{letter_id}}/redrive", redrive, "deadletter.settle", DeadLetter,
         "Send a dead letter through again",
