@@ -104,6 +104,24 @@ def test_already_counts_learners_who_had_the_course_from_an_earlier_event(store:
         assert [each and each[:2] for each in counts] == [(2, 0), (1, 1), (1, 1), (1, 1)]
 
 
+def test_an_event_applied_late_counts_what_it_declares_not_what_came_after_it(store: SqliteStore) -> None:
+    with store.transaction(None) as tx:
+        apply_assigned(tx, [assigned(5, "ada")])
+        apply_assigned(tx, [assigned(3, "ada", "abe")])
+        apply_unassigned(tx, [unassigned(4, "ada", "abe")])
+    with store.transaction("tide") as tx:
+        counts = [result_of(tx, f"id-{number:06d}") for number in (3, 4)]
+    assert [each and each[:2] for each in counts] == [(2, 0), (1, 1)]
+
+
+def test_a_batch_out_of_order_is_counted_in_the_journals_order(store: SqliteStore) -> None:
+    with store.transaction(None) as tx:
+        apply_assigned(tx, [assigned(2, "ada", "abe"), assigned(1, "ada")])
+    with store.transaction("tide") as tx:
+        counts = [result_of(tx, f"id-{number:06d}") for number in (1, 2)]
+    assert [each and each[:2] for each in counts] == [(1, 0), (1, 1)]
+
+
 def test_a_later_assignment_brings_its_own_due_time_and_note(tx: Tx) -> None:
     apply_assigned(tx, [assigned(2, "ada", dueAt="2026-12-01T01:00:00+01:00", note="second")])
     apply_assigned(tx, [assigned(1, "ada", note="first")])
@@ -162,7 +180,7 @@ def test_assignments_are_listed_by_course_learner_and_lateness(store: SqliteStor
         late = [assigned(1, "ada", "abe", dueAt=past), assigned(2, "amy", dueAt=coming)]
         apply_assigned(tx, [*late, assigned(3, "ada", courseId="tides")])
         apply_assigned(tx, [assigned(4, "cleo", sender="dan", org="high")])
-        apply_unassigned(tx, [unassigned(5, "nobody")])
+        apply_unassigned(tx, [unassigned(5, "ben")])
         done = [
             event("lesson.completed", "abe", 10 + number, courseId="knots", lessonId=lesson)
             for number, lesson in enumerate(LESSONS)

@@ -59,6 +59,20 @@ def test_a_body_without_personal_values_stays_the_very_same_bytes(raw: bytes) ->
         *("birthday", "birthDate", "dateOfBirth", "EMAIL", "Name", "FIRSTNAME", "first_name", "user-agent"),
         *("e-mail", "userEmail", "clientIp", "IPAddress", "user.name", "user.email.primary", "emailAddress"),
         *("displayName", "phoneNumber", "mobile", "home_address", "address.street"),
+        *(
+            "tel",
+            "fax",
+            "telephone",
+            "ipv4",
+            "ipv6",
+            "addr",
+            "street",
+            "postcode",
+            "post_code",
+            "zipCode",
+            "dob",
+        ),
+        *("fullname", "forename", "surname", "nickname", "learnerName", "maiden name"),
     ],
 )
 def test_a_key_that_names_something_personal_is_scrubbed_at_any_depth(key: str) -> None:
