@@ -27,6 +27,7 @@ class Backlog:
         self._clock = clock
         self._done: Counts = {}
         self._oldest: dict[str, float] = {}
+        self._oldest_of_all: float | None = None
         self._lock = threading.Lock()
         self.known = False
         """Whether the cursors were read since start."""
@@ -49,6 +50,7 @@ class Backlog:
                 self._oldest.pop(lane, None)
             else:
                 self._oldest[lane] = parse_rfc3339(oldest_received_at)
+            self._oldest_of_all = min(self._oldest.values(), default=None)
 
     def finished(self, lane: str, counts: Mapping[str, int]) -> None:
         """The applier's transaction committed: org -> how many records it settled."""
@@ -76,9 +78,9 @@ class Backlog:
 
     def lag_ms(self, lane: str | None = None) -> int:
         """Age of the oldest waiting event, of one lane or of all; 0 when nothing waits."""
-        with self._lock:
-            times = [at for its, at in self._oldest.items() if lane in (None, its)]
-        return max(0, int((self._clock.now_s() - min(times)) * 1000)) if times else 0
+        # One read of one attribute: no lock, for every receipt asks.
+        oldest = self._oldest_of_all if lane is None else self._oldest.get(lane)
+        return 0 if oldest is None else max(0, int((self._clock.now_s() - oldest) * 1000))
 
     def slow_down_ms(self) -> int:
         """What senders are asked to wait between batches while the applier is behind."""

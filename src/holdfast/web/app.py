@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -175,12 +175,38 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, ti
     return body
 
 
+class _Promptly:
+    """Awaits `receive` and gives None when it had to wait: most bodies came with their head."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._step = receive().__await__()
+        self._waiting: Any = None
+
+    def at_once(self) -> Any:  # noqa: ANN401 - an ASGI message
+        try:
+            self._waiting = next(self._step)
+        except StopIteration as came:
+            return came.value
+        return None
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        try:
+            yield self._waiting
+        except BaseException:
+            self._step.close()
+            raise
+        return (yield from self._step)
+
+
 async def _received(receive: Receive, timeout_s: float) -> Any:  # noqa: ANN401 - an ASGI message
-    try:
-        async with asyncio.timeout(timeout_s):
-            message = await receive()
-    except TimeoutError:
-        raise _too_late(timeout_s) from None
+    prompt = _Promptly(receive)
+    message = prompt.at_once()
+    if message is None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                message = await prompt
+        except TimeoutError:
+            raise _too_late(timeout_s) from None
     if message["type"] == "http.disconnect":
         raise Rejected("the body ended early", code="malformed")
     return message
