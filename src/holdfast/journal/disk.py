@@ -69,7 +69,7 @@ class OsDisk:
 
     def rename(self, old: Path, new: Path) -> None:
         """rename(2)."""
-        os.rename(old, new)
+        old.rename(new)
 
     def unlink(self, path: Path) -> None:
         """unlink(2), content with a file that is not there."""

@@ -79,9 +79,13 @@ class FileJournal:
         self._clock = clock or SystemClock()
         self._segment_bytes = segment_bytes
         self._waiting_limit_bytes = waiting_bytes
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder, self._disk)
         self._lock_fd = _lock(folder)
-        found: Recovered = recover(folder, self._disk, self._clock)
+        try:
+            found: Recovered = recover(folder, self._disk, self._clock)
+        except BaseException:
+            os.close(self._lock_fd)
+            raise
         self._reader = Reader(folder, found.segments)
         self._fd = found.fd
         self._end_bytes = found.end_bytes
@@ -138,9 +142,10 @@ class FileJournal:
 
     def stats(self) -> JournalStats:
         """The journal's condition; see the port."""
+        free: int | None = None
         with contextlib.suppress(OSError):
             room = os.statvfs(self._folder)
-            free: int | None = room.f_bavail * room.f_frsize
+            free = room.f_bavail * room.f_frsize
         with self._gate:
             times = sorted(self._sync_ms)
             return JournalStats(
@@ -241,7 +246,7 @@ class FileJournal:
         if self._fd is None:
             self._open_next()
         fd = self._fd
-        assert fd is not None
+        assert fd is not None  # noqa: S101 - it was opened, or that raised
         lines = b"".join([line for frame in group for line in frame.lines])
         orgs: Counts = {}
         for frame in group:
@@ -264,7 +269,7 @@ class FileJournal:
             self._end_bytes = end
             self._sha = sha
             segment.add(orgs, self._counts)
-            self._reader.grow(last, end, orgs)
+            self._reader.grow(last, end, orgs, sha)
 
     def _write_all(self, fd: int, data: bytes, start: int) -> int:
         """Write all of it or cut back to `start`: a short write is how a full disk begins."""
@@ -274,7 +279,7 @@ class FileJournal:
             while view:
                 wrote = self._disk.write(fd, view, at)
                 if wrote == 0:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - as the disk would
                 at += wrote
                 view = view[wrote:]
         except OSError as fault:
@@ -320,7 +325,9 @@ class FileJournal:
             fd, end = open_segment(self._folder, self._disk, self._clock, self._reader, self._sha)
         except OSError as fault:
             log.warning("journal segment could not be sealed", reason=str(fault), size_bytes=size)
-            if not (self._folder / segment.ACTIVE).exists():
+            if self._reader.active is None:
+                # It has its sealed name, and a header that says where it ends may lie beside it:
+                # what is written to it now would not count after a start.
                 self._abandon(self._fd, size)
             return
         self._disk.close(self._fd)
@@ -336,6 +343,14 @@ def _answer(group: list[_Frame], error: HoldfastError | None) -> None:
         else:
             frame.done.set_exception(error)
             frame.done.exception()  # seen: a caller that went away must not leave a warning
+
+
+def _make_folder(folder: Path, disk: Disk) -> None:
+    """Make the folder, and its name durable: files are as safe as the folder they are in."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        disk.sync_folder(each.parent)
 
 
 def _lock(folder: Path) -> int:

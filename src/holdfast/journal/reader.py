@@ -25,7 +25,9 @@ log = structlog.get_logger(__name__)
 
 _CHUNK = 1 << 20
 _PROBE = 1 << 17
-"""Bytes looked at in one step of a bisection: more than the longest line."""
+"""Bytes looked at in one step of a bisection."""
+_OPEN_FILES = 16
+"""Most segments kept open for reading."""
 
 
 class Place(NamedTuple):
@@ -39,7 +41,28 @@ class Place(NamedTuple):
     counts: Counts
     sha: str
     header: segment.Header | None
-    scars: int = 0
+    scars: tuple[int, ...] = ()
+    """Where its damaged lines begin, as far as they are known."""
+    tail_kept: bool = False
+    """Whether lines count that no valid commit follows: nothing may be appended to it."""
+
+
+class _File:
+    """A file that is open for as long as somebody reads it: one reader may not close another's."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, path: Path) -> None:
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if hasattr(self, "fd"):
+            os.close(self.fd)
+
+    def begins_elsewhere(self, place: Place) -> bool:
+        """Whether this is another segment's file: the active name passes from one to the next."""
+        header = segment.parse_header(os.pread(self.fd, 1024, 0).partition(b"\n")[0])
+        return header is not None and header.first != place.first
 
 
 class Reader:
@@ -50,10 +73,9 @@ class Reader:
         self._folder = folder
         self._places = list(places)
         self._lock = threading.Lock()
-        self._files: dict[int, int] = {}
+        self._files: dict[int, _File] = {}
         self._ends: dict[str | None, tuple[int, int, int]] = {}
-        self._scarred: set[tuple[int, int]] = set()
-        self.scars = sum(place.scars for place in places)
+        self._scarred = {(place.first, at) for place in places for at in place.scars}
         self.head = max((place.last for place in places), default=0)
 
     @property
@@ -76,6 +98,11 @@ class Reader:
         return active is None or active.last < active.first
 
     @property
+    def scars(self) -> int:
+        """How many damaged lines are known."""
+        return len(self._scarred)
+
+    @property
     def number(self) -> int:
         """How many segments there are."""
         return len(self._places)
@@ -87,12 +114,12 @@ class Reader:
 
     # What the writer tells
 
-    def grow(self, last: int, end_bytes: int, orgs: Counts) -> None:
+    def grow(self, last: int, end_bytes: int, orgs: Counts, sha: str) -> None:
         """A frame became durable at the active segment's end."""
         with self._lock:
             active = self._places[-1]
             segment.add(orgs, active.counts)
-            self._places[-1] = active._replace(last=last, end_bytes=end_bytes)
+            self._places[-1] = active._replace(last=last, end_bytes=end_bytes, sha=sha)
             self.head = last
 
     def sealed(self, path: Path) -> None:
@@ -104,15 +131,13 @@ class Reader:
         """A new active segment follows."""
         with self._lock:
             if self._places and self._places[-1].path == place.path:
-                self._places.pop()  # it was empty, and its file is replaced
-                self._close(place.first)
+                self._files.pop(self._places.pop().first, None)  # it was empty, and its file is replaced
             self._places.append(place)
 
     def close(self) -> None:
         """Let go of every file."""
         with self._lock:
-            for first in list(self._files):
-                self._close(first)
+            self._files.clear()
 
     # Reading
 
@@ -126,50 +151,56 @@ class Reader:
                 place = next((each for each in self._places if each.last > through), None)
                 if place is None:
                     break
-                fd = self._open(place)
+                file = self._open(place)
                 index, position, offset = self._ends.get(lane, (-1, -1, 0))
             if (index, position) != (place.first, through):
-                offset = _bisect(fd, place.end_bytes, through)
-            through, offset, drained = self._read_place(place, fd, offset, through, limit, wanted, found)
+                offset = _bisect(file.fd, place.end_bytes, through)
+            through, offset, drained = self._read_place(place, file, offset, through, limit, wanted, found)
             if drained:
                 through = max(through, place.last)
             with self._lock:
                 self._ends[lane] = (place.first, through, offset)
         return Slice(found, through)
 
-    def _read_place(
+    def _read_place(  # noqa: C901, PLR0917 - the hottest loop of reading: calls in it cost
         self,
         place: Place,
-        fd: int,
+        file: _File,
         offset: int,
         through: int,
         limit: int,
         lane: bytes | None,
         into: list[Record],
     ) -> tuple[int, int, bool]:
-        while offset < place.end_bytes:
-            chunk = os.pread(fd, min(_CHUNK, place.end_bytes - offset), offset)
-            cut = chunk.rfind(b"\n") + 1
-            if cut == 0:
-                return through, place.end_bytes, True
-            for line in chunk[: cut - 1].split(b"\n"):
-                start = offset
-                offset += len(line) + 1
-                if not segment.is_event(line) or (
-                    lane is not None and not segment.lane_is(line, lane, LANE_AT)
-                ):
-                    if not line.startswith(b'{"v":1,'):
-                        self._scar(place, start)
+        for start, line in _lines(file, offset, place.end_bytes):
+            if not segment.is_event(line):
+                if segment.is_known(line) and not segment.holds_another(line):
                     continue
-                record = segment.parse_event(line)
-                if record is None or record.position > place.last:
-                    self._scar(place, start)
-                elif record.position > through:
+            elif lane is not None and not segment.lane_is(line, lane, LANE_AT):
+                if not segment.holds_another(line):
+                    continue
+            elif (record := segment.parse_event(line)) is not None and record.position <= place.last:
+                if record.position > through:
                     into.append(record)
                     through = record.position
                     if len(into) >= limit:
-                        return through, offset, offset >= place.end_bytes
-        return through, offset, True
+                        end = start + len(line) + 1
+                        return through, end, end >= place.end_bytes
+                continue
+            for each in self._damaged(place, start, line, lane):
+                if through < each.position <= place.last:
+                    if len(into) >= limit:
+                        return through, start, False
+                    into.append(each)
+                    through = each.position
+        return through, place.end_bytes, True
+
+    def _damaged(self, place: Place, start: int, line: bytes, lane: bytes | None) -> list[Record]:
+        """What can be read of a line that can't be read as one; where that is nothing, it is a scar."""
+        if segment.parse_event(line) is not None or segment.parse_commit(line) is not None:
+            return []  # it is whole: one that only looks as if it held another
+        self._scar(place, start)
+        return [each for each in segment.salvage(line) if lane is None or each.data.startswith(lane, LANE_AT)]
 
     def counts(self, through: int) -> Counts:
         """Events per org and lane up to and with a position."""
@@ -179,43 +210,68 @@ class Reader:
                 segment.add(place.counts, total)
             elif place.first <= through:
                 with self._lock:
-                    fd = self._open(place)
-                text = os.pread(
-                    fd, min(place.end_bytes, _bisect(fd, place.end_bytes, through) + 2 * _PROBE), 0
-                )
-                for line in text.split(b"\n"):
-                    record = segment.parse_event(line) if segment.is_event(line) else None
-                    if record is not None and record.position <= through:
-                        org, lane = segment.owner(record.data)
-                        segment.add({org: {lane: 1}}, total)
+                    file = self._open(place)
+                self._count(place, file, through, total)
         return total
+
+    def _count(self, place: Place, file: _File, through: int, into: Counts) -> None:
+        for _, line in _lines(file, 0, place.end_bytes):
+            record = segment.parse_event(line) if segment.is_event(line) else None
+            found = [record] if record else segment.salvage(line) if segment.holds_another(line) else []
+            for each in found:
+                if each.position > through:
+                    return
+                org, lane = segment.owner(each.data)
+                segment.add({org: {lane: 1}}, into)
 
     def verify(self) -> Iterator[Finding]:
         """Prove checksums, counts, the chain within each segment and from each to the next."""
         prev: str | None = None
         for place in self.places:
-            prev = yield from _prove(place, prev)
+            with self._lock:
+                file = self._open(place)
+            prev = yield from _prove(place, os.pread(file.fd, place.end_bytes, 0), prev)
 
     def _scar(self, place: Place, offset: int) -> None:
         with self._lock:
             if (place.first, offset) in self._scarred:
                 return
             self._scarred.add((place.first, offset))
-            self.scars += 1
         log.error("journal line is damaged", offset=offset, **{SEGMENT: place.path.name})
 
-    def _open(self, place: Place) -> int:
-        fd = self._files.get(place.first)
-        if fd is None:
-            if len(self._files) >= 16:
-                self._close(next(iter(self._files)))
-            fd = self._files[place.first] = os.open(place.path, os.O_RDONLY | os.O_CLOEXEC)
-        return fd
+    def _open(self, place: Place) -> _File:
+        """A place's file; the lock is held."""
+        file = self._files.get(place.first)
+        if file is None:
+            if len(self._files) >= _OPEN_FILES:
+                del self._files[next(iter(self._files))]
+            # Another path than the caller may know: the writer seals in the meantime.
+            path = next((each.path for each in self._places if each.first == place.first), place.path)
+            try:
+                file = _File(path)
+            except FileNotFoundError:
+                file = None
+            if file is None or file.begins_elsewhere(place):
+                # The writer has just given it its sealed name, and is about to say so.
+                file = _File(self._folder / segment.sealed_name(place.first))
+            self._files[place.first] = file
+        return file
 
-    def _close(self, first: int) -> None:
-        fd = self._files.pop(first, None)
-        if fd is not None:
-            os.close(fd)
+
+def _lines(file: _File, offset: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """The whole lines from an offset on, each with where it begins."""
+    size = _CHUNK
+    while offset < end:
+        chunk = os.pread(file.fd, min(size, end - offset), offset)
+        cut = chunk.rfind(b"\n") + 1
+        if cut == 0:
+            if len(chunk) < size:
+                return
+            size *= 2  # a line longer than what was read
+            continue
+        for line in chunk[: cut - 1].split(b"\n"):
+            yield offset, line
+            offset += len(line) + 1
 
 
 def _bisect(fd: int, end: int, after: int) -> int:
@@ -228,7 +284,7 @@ def _bisect(fd: int, end: int, after: int) -> int:
         position = None
         lines = probe.split(b"\n")
         for line in lines[1:-1]:
-            position = segment.event_position(line)
+            position = segment.position_of(line)
             if position is not None:
                 at = middle + probe.find(b"\n" + line) + 1
                 break
@@ -239,35 +295,58 @@ def _bisect(fd: int, end: int, after: int) -> int:
     return low
 
 
-def _prove(place: Place, prev: str | None) -> Generator[Finding, None, str | None]:
+class _Proof:
+    """One segment's proof, line by line."""
+
+    def __init__(self, prev: str | None) -> None:
+        """`prev`: the digest the segment before ended in, where there is one."""
+        self.sha = prev
+        self._digests: list[bytes] = []
+
+    def header(self, header: segment.Header) -> Iterator[str]:
+        """The first line."""
+        if self.sha is not None and header.prev != self.sha:
+            yield "the header names another digest than the segment before ends in"
+        self.sha = header.prev
+
+    def event(self, line: bytes) -> Iterator[str]:
+        """An event's line."""
+        if segment.parse_event(line) is None:
+            yield "the line does not fit its crc32"
+        self._digests.append(sha256(line + b"\n").digest())
+
+    def commit(self, commit: segment.Commit) -> Iterator[str]:
+        """The line that ends a frame."""
+        if commit.n != len(self._digests):
+            yield f"the frame has {len(self._digests)} lines, its commit says {commit.n}"
+        if self.sha is not None and commit.prev != self.sha:
+            yield "the chain is broken: the previous digest is another"
+        if segment.chain(commit.prev, b"".join(self._digests)) != commit.sha:
+            yield "the frame's lines do not fit their digest"
+        self.sha = commit.sha
+        self._digests.clear()
+
+    def end(self) -> Iterator[str]:
+        """After the last line."""
+        if self._digests:
+            yield f"{len(self._digests)} lines stand after the last commit"
+
+
+def _prove(place: Place, text: bytes, prev: str | None) -> Generator[Finding, None, str | None]:
     """One segment's proof; returns its last digest through `yield from`."""
-    name = place.path.name
-    text = place.path.read_bytes()[: place.end_bytes]
-    sha = prev
-    digests: list[bytes] = []
-    lines = 0
-    for number, line in enumerate(text.split(b"\n")[:-1], 1):
+    proof = _Proof(prev)
+    number = 0
+    for number, line in enumerate(text.split(b"\n"), 1):
         if segment.is_event(line):
-            lines += 1
-            if segment.parse_event(line) is None:
-                yield Finding(name, number, "the event's bytes do not fit their crc32")
-            digests.append(sha256(line + b"\n").digest())
+            wrong = proof.event(line)
         elif (commit := segment.parse_commit(line)) is not None:
-            if commit.n != lines:
-                yield Finding(name, number, f"the frame has {lines} lines, its commit says {commit.n}")
-            if sha is not None and commit.prev != sha:
-                yield Finding(name, number, "the chain is broken: the previous digest is another")
-            if segment.chain(commit.prev, b"".join(digests)) != commit.sha:
-                yield Finding(name, number, "the frame's lines do not fit their digest")
-            sha = commit.sha
-            digests.clear()
-            lines = 0
+            wrong = proof.commit(commit)
         elif number == 1 and (header := segment.parse_header(line)) is not None:
-            if prev is not None and header.prev != prev:
-                yield Finding(name, number, "the header names another digest than the segment before ends in")
-            sha = header.prev
+            wrong = proof.header(header)
         else:
-            yield Finding(name, number, "the line is not one of a journal")
-    if digests:
-        yield Finding(name, text.count(b"\n"), f"{len(digests)} lines stand after the last commit")
-    return sha
+            wrong = iter(("the line is not one of a journal",) if line else ())
+        for what in wrong:
+            yield Finding(place.path.name, number, what)
+    for what in proof.end():
+        yield Finding(place.path.name, number, what)
+    return proof.sha

@@ -2,15 +2,16 @@
 
 Recovery needs no free disk (etcd #2819, grafana/loki #15235): it only reads, and cuts. What
 follows the last valid commit was never acknowledged and is cut. If that tail holds a whole line
-that is damaged, rather than torn, its good lines are committed in place: they may have been
-acknowledged before the damage, and an event kept twice is no loss, marks see to that.
+that is damaged, rather than torn, its good lines count: they may have been acknowledged before the
+damage, and an event kept twice is no loss, marks see to that. Damaged bytes are never written over:
+the segment ends there, and the next one's header says at which position.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from holdfast.journal import segment
 from holdfast.journal.disk import Disk
 from holdfast.journal.port import Counts
 from holdfast.journal.reader import Place, Reader
+from holdfast.journal.scan import scan
 
 log = structlog.get_logger(__name__)
 
@@ -44,49 +46,86 @@ def recover(folder: Path, disk: Disk, clock: Clock) -> Recovered:
     """Bring a folder to the state the last receipt promised."""
     with contextlib.suppress(OSError):
         disk.unlink(folder / (segment.ACTIVE + ".new"))
-    places = [_sealed(path) for path in sorted(folder.glob("offline-sync-*.jsonl")) if _is_sealed(path)]
-    active = folder / segment.ACTIVE
-    if active.exists():
-        place, fd, sha, end_bytes = _active(active, disk)
-        _bound(places, place)
-        places.append(place)
-    else:
-        fd, end_bytes = None, 0
-        sha = places[-1].sha if places else segment.GENESIS
+    places = look(folder, note=True)
     counts: Counts = {}
     for each in places:
         segment.add(each.counts, counts)
     head = max((each.last for each in places), default=0)
-    fault = None
-    if fd is None:
-        reader = Reader(folder, places)
-        try:
+    sha = places[-1].sha if places else segment.GENESIS
+    end_bytes = places[-1].end_bytes if places else 0
+    fd = fault = None
+    reader = Reader(folder, places)
+    if reader.scars:
+        log.error("journal lines are damaged and kept aside", **{COUNT: reader.scars})
+    try:
+        if reader.active is not None:
+            fd = _go_on(reader.active, disk)
+        if fd is None:
             fd, end_bytes = open_segment(folder, disk, clock, reader, sha)
             places = reader.places
-        except OSError as full:
-            # Start all the same: reading needs no space, and a portal that can't start can't drain.
-            fault = f"no journal segment could be opened: {full.strerror}"
-            log.error("journal starts without a segment to write to", reason=str(full))  # noqa: TRY400
-        finally:
-            reader.close()
+    except OSError as full:
+        # Start all the same: reading needs no space, and a portal that can't start can't drain.
+        fault = f"no journal segment could be opened: {full.strerror}"
+        log.error("journal starts without a segment to write to", reason=str(full))  # noqa: TRY400
+    finally:
+        reader.close()
     return Recovered(places, fd, end_bytes, head, sha, counts, fault)
 
 
-def look(folder: Path) -> list[Place]:
-    """The folder's segments as they lie, changing nothing: for proofs, also beside a running portal."""
-    places = [
-        _sealed(path, note=False) for path in sorted(folder.glob("offline-sync-*.jsonl")) if _is_sealed(path)
-    ]
-    active = folder / segment.ACTIVE
-    if active.exists():
-        text = active.read_bytes()
-        found = segment.scan(text)
-        first = found.header.first if found.header else _first_position(text) or 1
-        sha = found.sha or segment.GENESIS
-        place = Place(
-            active, first, max(found.head, first - 1), found.end_bytes, found.counts, sha, found.header
-        )
-        _bound(places, place)
+def _go_on(active: Place, disk: Disk) -> int | None:
+    """The active segment, ready to be written to; None where a new one has to follow it."""
+    name = {SEGMENT: active.path.name}
+    if active.tail_kept:
+        log.error("journal tail is damaged; its good lines are kept, a new segment follows", **name)
+        return None
+    try:
+        fd = disk.open(active.path, create=False)
+    except OSError as fault:
+        log.error("journal segment can't be written; a new one follows", reason=str(fault), **name)  # noqa: TRY400
+        return None
+    torn = active.path.stat().st_size - active.end_bytes
+    if torn > 0:
+        log.warning("journal tail was never acknowledged and is cut", bytes=torn, **name)
+        try:
+            disk.truncate(fd, active.end_bytes)
+            disk.sync(fd)
+        except OSError as fault:
+            log.error("journal tail could not be cut; a new segment follows", reason=str(fault), **name)  # noqa: TRY400
+            with contextlib.suppress(OSError):
+                disk.close(fd)
+            return None
+    return fd
+
+
+def look(folder: Path, *, note: bool = False) -> list[Place]:
+    """The folder's segments as they lie: for recovery, and for proofs beside a running portal.
+
+    Changes nothing, but for the index (`note`) beside a sealed segment that has none.
+    """
+    while True:
+        paths = _paths(folder)
+        with contextlib.suppress(FileNotFoundError):
+            places = _places(paths, note=note)
+            if _paths(folder) == paths:
+                return places
+        # A running portal sealed a segment meanwhile.
+
+
+def _paths(folder: Path) -> list[Path]:
+    paths = [path for path in sorted(folder.glob("offline-sync-*.jsonl")) if _is_sealed(path)]
+    return [*paths, folder / segment.ACTIVE] if (folder / segment.ACTIVE).exists() else paths
+
+
+def _places(paths: list[Path], *, note: bool) -> list[Place]:
+    headers = [segment.parse_header(_first_line(path)) for path in paths]
+    places: list[Place] = []
+    for at, path in enumerate(paths):
+        following = headers[at + 1] if at + 1 < len(paths) else None
+        place = _indexed(path, following)
+        if place is None:
+            place = _scanned(path, following, places[-1] if places else None)
+            if note and following is not None and not place.scars and not place.tail_kept:
+                _note_index(path, place)
         places.append(place)
     return places
 
@@ -95,17 +134,19 @@ def open_segment(folder: Path, disk: Disk, clock: Clock, reader: Reader, prev: s
     """Seal the active segment, if there is one, and begin the next: descriptor and size in bytes.
 
     Steps, each safe to die after: 1. note the sealed segment's index beside it (derived, never
-    trusted); 2. give the active file its sealed name; 3. write the new header under a passing
-    name and sync it; 4. give it the active name; 5. sync the folder, so that both names hold.
+    trusted); 2. write the new header under a passing name and sync it; 3. give the active file its
+    sealed name and sync the folder: if the next name held and this one didn't, the segment would be
+    gone; 4. give the new file the active name and sync the folder. An active segment without events
+    is replaced.
     """
     active = folder / segment.ACTIVE
     new = folder / (segment.ACTIVE + ".new")
     old = reader.active
-    sealed = None
-    if old is not None and active.exists():
-        sealed = folder / segment.sealed_name(old.first)
-        with contextlib.suppress(OSError):
-            _note_index(sealed, old)
+    sealed = folder / segment.sealed_name(old.first) if old is not None and old.last >= old.first else None
+    if old is not None and sealed is not None:
+        if sealed.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), sealed.name)
+        _note_index(sealed, old)
     header = segment.Header(
         first=reader.head + 1, created_at=rfc3339(clock.now_s()), prev=prev, prev_end=reader.head
     )
@@ -114,20 +155,56 @@ def open_segment(folder: Path, disk: Disk, clock: Clock, reader: Reader, prev: s
     fd = disk.open(new, create=True)
     try:
         if disk.write(fd, line, 0) != len(line):
-            raise OSError(28, "No space left on device")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - as the disk would
         disk.sync(fd)
         if sealed is not None:
             disk.rename(active, sealed)
             reader.sealed(sealed)
+            disk.sync_folder(folder)
         disk.rename(new, active)
         disk.sync_folder(folder)
     except OSError:
-        disk.close(fd)
+        with contextlib.suppress(OSError):
+            disk.close(fd)
         with contextlib.suppress(OSError):
             disk.unlink(new)
         raise
     reader.begin(Place(active, reader.head + 1, reader.head, len(line), {}, prev, header))
     return fd, len(line)
+
+
+def _is_sealed(path: Path) -> bool:
+    return path.stem.removeprefix("offline-sync-").isdecimal()
+
+
+def _first_line(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.readline(4096).rstrip(b"\n")
+
+
+def _scanned(path: Path, following: segment.Header | None, before: Place | None) -> Place:
+    """A segment, read whole."""
+    text = path.read_bytes()
+    found = scan(text, following.prev_end if following else None)
+    if _is_sealed(path):
+        first = int(path.stem.removeprefix("offline-sync-"))
+    else:
+        named = found.header.first if found.header else None
+        events = (record.position for _, record in segment.records(text[: found.end_bytes]) if record)
+        # A name taken from the wrong place could be that of another segment.
+        first = named or next(events, None) or (before.last + 1 if before else 1)
+    broken = following is not None and following.prev != found.sha
+    return Place(
+        path,
+        first,
+        max(found.head, first - 1),
+        len(text) if broken else found.end_bytes,  # the damage is in what follows: a proof must see it
+        found.counts,
+        found.sha or (before.sha if before else segment.GENESIS),
+        found.header,
+        tuple(found.scars),
+        found.kept,
+    )
 
 
 class _Index(msgspec.Struct):
@@ -146,104 +223,18 @@ def _index_path(path: Path) -> Path:
 
 def _note_index(path: Path, place: Place) -> None:
     index = _Index(place.first, place.last, place.end_bytes, place.sha, place.counts)
-    _index_path(path).write_bytes(msgspec.json.encode(index) + b"\n")
+    with contextlib.suppress(OSError):
+        _index_path(path).write_bytes(msgspec.json.encode(index) + b"\n")
 
 
-def _is_sealed(path: Path) -> bool:
-    return path.stem.removeprefix("offline-sync-").isdigit()
-
-
-def _sealed(path: Path, *, note: bool = True) -> Place:
-    first = int(path.stem.removeprefix("offline-sync-"))
-    with contextlib.suppress(OSError, msgspec.MsgspecError):
+def _indexed(path: Path, following: segment.Header | None) -> Place | None:
+    """A sealed segment by its index; None where that is missing, or does not fit what lies there."""
+    if following is None:
+        return None
+    with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
         index = msgspec.json.decode(_index_path(path).read_bytes(), type=_Index)
-        if index.bytes == path.stat().st_size and index.first == first:
+        first = int(path.stem.removeprefix("offline-sync-"))
+        fits = (index.first, index.last, index.sha) == (first, following.prev_end, following.prev)
+        if fits and index.bytes == path.stat().st_size:
             return Place(path, first, index.last, index.bytes, index.orgs, index.sha, None)
-    found = segment.scan(path.read_bytes())
-    place = Place(
-        path,
-        first,
-        found.head or first - 1,
-        found.end_bytes,
-        found.counts,
-        found.sha or segment.GENESIS,
-        None,
-    )
-    if note and not found.scars:
-        with contextlib.suppress(OSError):
-            _note_index(path, place)
-    return place
-
-
-def _bound(places: list[Place], following: Place) -> None:
-    """Make each segment end where the next one's header says it ended."""
-    for at, place in enumerate(places):
-        after = places[at + 1] if at + 1 < len(places) else following
-        header = after.header or segment.parse_header(_first_line(after.path))
-        if header is not None and header.prev_end < place.last:
-            kept = segment.scan(place.path.read_bytes(), limit=header.prev_end)
-            places[at] = Place(
-                place.path, place.first, kept.head, kept.end_bytes, kept.counts, kept.sha or place.sha, None
-            )
-
-
-def _first_line(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.readline(4096).rstrip(b"\n")
-
-
-def _active(path: Path, disk: Disk) -> tuple[Place, int | None, str, int]:
-    fd = disk.open(path, create=False)
-    text = path.read_bytes()
-    found = segment.scan(text)
-    end, head, sha, counts = found.end_bytes, found.head, found.sha or segment.GENESIS, found.counts
-    if found.tail_damaged and found.tail_events:
-        end, head, sha = _commit_in_place(fd, text, found, disk)
-    elif end < len(text):
-        log.warning(
-            "journal tail was never acknowledged and is cut", bytes=len(text) - end, segment=path.name
-        )
-        disk.truncate(fd, end)
-        disk.sync(fd)
-    if found.scars:
-        log.error("journal lines are damaged and kept aside", **{COUNT: len(found.scars), SEGMENT: path.name})
-    first = found.header.first if found.header else _first_position(text) or 1
-    place = Place(path, first, max(head, first - 1), end, counts, sha, found.header, len(found.scars))
-    return place, fd, sha, end
-
-
-def _first_position(text: bytes) -> int | None:
-    for line in text[: 1 << 20].split(b"\n"):
-        record = segment.parse_event(line)
-        if record is not None:
-            return record.position
     return None
-
-
-def _commit_in_place(fd: int, text: bytes, found: segment.Scan, disk: Disk) -> tuple[int, int, str]:
-    """Close a damaged tail with a commit of its good lines, in the bytes the damage took."""
-    tail = text[found.end_bytes :].split(b"\n")[:-1]
-    orgs: Counts = {}
-    digests: list[bytes] = []
-    keep = last = 0
-    at = 0
-    for line in tail:
-        at += len(line) + 1
-        record = segment.parse_event(line)
-        if record is None:
-            continue
-        org, lane = segment.owner(record.data)
-        segment.add({org: {lane: 1}}, orgs)
-        digests.append(sha256(line + b"\n").digest())
-        keep, last = at, record.position
-    frame = text[found.end_bytes : found.end_bytes + keep]
-    commit, sha = segment.commit_line(last, frame, orgs, found.sha or segment.GENESIS, digests)
-    start = found.end_bytes + keep
-    log.error("journal tail is damaged; its good lines are kept", **{COUNT: len(digests)})
-    written = disk.write(fd, commit, start)
-    if written != len(commit):
-        raise OSError(28, os.strerror(28))
-    disk.truncate(fd, start + len(commit))
-    disk.sync(fd)
-    segment.add(orgs, found.counts)
-    return start + len(commit), last, sha
