@@ -20,8 +20,6 @@ from holdfast.events.kind import Kind
 from holdfast.journal.record import Event, envelope_head
 
 MAX_EVENTS: Final = 100
-MAX_BODY_BYTES: Final = 32 << 10
-"""Largest body of one event: what an outbox entry may hold."""
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z"
 Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
@@ -84,6 +82,7 @@ class _Plan(NamedTuple):
     lane: str
     decode: Callable[[bytes], object]
     scrub: Callable[[bytes, str], bytes] | None
+    limit_bytes: int
     salt: int
     """The crc of user, kind and version: a digest's beginning, so that only equal facts are equal."""
     with_seq: bytes
@@ -133,8 +132,8 @@ class Judge:
         if plan is None:
             plan = stamp.plans[key] = self._plan(sent, stamp)
         body = bytes(sent.body)
-        if len(body) > MAX_BODY_BYTES or sent.checksum is not None:
-            _check_bytes(sent, body)
+        if len(body) > plan.limit_bytes or sent.checksum is not None:
+            _check_bytes(sent, body, plan.limit_bytes)
         try:
             plan.decode(body)
         except _UNREADABLE as fault:
@@ -171,6 +170,7 @@ class Judge:
             kind.lane,
             decoder.decode,
             kind.scrub,
+            kind.limit_bytes,
             crc32(f"{user}\n{kind.name}\n{kind.version}\n".encode()),
             head + facts + b',"seq":%d' + tail,
             head + facts + tail,
@@ -217,11 +217,9 @@ class Judge:
         return sent.user_id or sender.user
 
 
-def _check_bytes(sent: EventIn, body: bytes) -> None:
-    if len(body) > MAX_BODY_BYTES:
-        raise Rejected(
-            f"the body has {len(body)} bytes, {MAX_BODY_BYTES} are allowed", code="event_too_large"
-        )
+def _check_bytes(sent: EventIn, body: bytes, limit_bytes: int) -> None:
+    if len(body) > limit_bytes:
+        raise Rejected(f"the body has {len(body)} bytes, {limit_bytes} are allowed", code="event_too_large")
     if sent.checksum is not None and int(sent.checksum, 16) != crc32(body):
         raise Rejected(
             f"the body's crc32 is {crc32(body):08x}, the event says {sent.checksum.lower()}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -41,6 +41,10 @@ be applied: the applier finds which one by bisection and parks it with that erro
 """
 
 
+ENTRY_BYTES: Final = 32 << 10
+"""What an entry of a device's outbox may hold."""
+
+
 class Kind(NamedTuple):
     """One kind, one version. All of them are listed in `learning/catalog.py`."""
 
@@ -57,3 +61,5 @@ class Kind(NamedTuple):
     """Takes the body's bytes and the org, gives bytes without personal values; before the journal."""
     summary: str = ""
     """One sentence for the documentation."""
+    limit_bytes: int = ENTRY_BYTES
+    """The largest body of one event."""

@@ -48,10 +48,10 @@ class AssignmentItem(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class AssignmentPage(msgspec.Struct, rename="camel", kw_only=True):
-    """Some assignments by course and learner; `next_cursor` asks for the ones after them."""
+    """Some assignments by course and learner; `next` asks for the ones after them."""
 
     items: list[AssignmentItem]
-    next_cursor: str | None
+    next: str | None
 
 
 def result_of(tx: Tx, event_id: str) -> AssignmentResult | None:
@@ -77,11 +77,11 @@ def list_assignments(
     course_id: str | None = None,
     user_id: str | None = None,
     overdue: bool | None = None,
-    cursor: str | None = None,
+    after: str | None = None,
 ) -> AssignmentPage:
     """Active assignments of an org, by course and learner, in a transaction scoped to it.
 
-    `now` is RFC 3339 UTC; `cursor` is a page's `next_cursor`. Raises Rejected for another cursor.
+    `now` is RFC 3339 UTC; `after` is a page's `next`. Raises Rejected for another one.
     """
     key = (assignments.c.course_id, assignments.c.user_id)
     total, done = _lesson_counts(org)
@@ -101,13 +101,13 @@ def list_assignments(
         asked = asked.where(assignments.c.user_id == user_id)
     if overdue is not None:
         asked = asked.where(late if overdue else not_(late))
-    if cursor is not None:
-        asked = asked.where(tuple_(*key) > _read_cursor(cursor))
+    if after is not None:
+        asked = asked.where(tuple_(*key) > _read_after(after))
     rows = tx.rows(asked)
     items = [_item(row, now) for row in rows[:limit]]
     more = len(rows) > limit
     return AssignmentPage(
-        items=items, next_cursor=f"{items[-1].course_id}/{items[-1].user_id}" if more else None
+        items=items, next=f"{items[-1].course_id}/{items[-1].user_id}" if more else None
     )
 
 
@@ -153,8 +153,8 @@ def _item(row: Row[Any], now: str) -> AssignmentItem:
     )
 
 
-def _read_cursor(cursor: str) -> tuple[str, str]:
-    course_id, slash, user_id = cursor.partition("/")
+def _read_after(after: str) -> tuple[str, str]:
+    course_id, slash, user_id = after.partition("/")
     if not slash:
-        raise Rejected("cursor is not one of a page's nextCursor", hint="Leave it out to begin anew.")
+        raise Rejected("after is not one of a page's next", hint="Leave it out to begin anew.")
     return course_id, user_id

@@ -156,7 +156,9 @@ def _said(event: Applied[Any], *, active: bool) -> tuple[Any, ...]:
 def _note(tx: Tx, event: Applied[Any], *, active: bool, changed: int, refused: int) -> None:
     details = {"users": len(event.body.user_ids), "assigned": changed, "refused": refused}
     act = "course.assigned" if active else "course.unassigned"
-    note_for(tx, event.org, event.user, act, event.body.course_id, details, id=event.id, at=event.received_at)
+    # An event's id is its org's own: another org's same one must not hide this note.
+    note_id = f"{event.org}/{event.id}"
+    note_for(tx, event.org, event.user, act, event.body.course_id, details, id=note_id, at=event.received_at)
 
 
 _KNOWN_USERS = select(users.c.id).where(users.c.id.in_(bindparam("users", expanding=True)))

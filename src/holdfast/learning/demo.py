@@ -103,4 +103,3 @@ def put_courses(tx: Tx, source: CourseSource, now: str) -> str:
     """The demo course in the transaction's org; its id."""
     assert tx.org is not None  # noqa: S101 - the caller binds one
     return put_course(tx, source, tx.org, now).course_id
-

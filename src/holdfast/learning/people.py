@@ -42,10 +42,10 @@ class Person(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class PeoplePage(msgspec.Struct, rename="camel", kw_only=True):
-    """Some people by e-mail address; `next_cursor` asks for the ones after them."""
+    """Some people by e-mail address; `next` asks for the ones after them."""
 
     items: list[Person]
-    next_cursor: str | None
+    next: str | None
 
 
 class PersonChange(msgspec.Struct, kw_only=True):
@@ -171,11 +171,11 @@ def list_people(
     search: str | None = None,
     role: OrgRole | None = None,
     active: bool | None = None,
-    cursor: str | None = None,
+    after: str | None = None,
 ) -> PeoplePage:
     """Members of an org by e-mail address, in a transaction scoped to it.
 
-    `search` is found anywhere in name or address, whatever its case; `cursor` is a page's `next_cursor`.
+    `search` is found anywhere in name or address, whatever its case; `after` is a page's `next`.
     """
     member = exists().where(memberships.c.org_id == org, memberships.c.user_id == users.c.id)
     if role is not None:
@@ -193,12 +193,12 @@ def list_people(
                 users.c.name.contains(wanted, autoescape=True),
             )
         )
-    if cursor is not None:
-        asked = asked.where(users.c.email > cursor)
+    if after is not None:
+        asked = asked.where(users.c.email > after)
     found = tx.rows(asked.order_by(users.c.email).limit(limit + 1))
     roles = _roles(tx, org, [row.id for row in found[:limit]])
     items = [_worded(row, roles[row.id]) for row in found[:limit]]
-    return PeoplePage(items=items, next_cursor=items[-1].email if len(found) > limit else None)
+    return PeoplePage(items=items, next=items[-1].email if len(found) > limit else None)
 
 
 def only_here(tx: Tx, org: str, user_ids: Iterable[str]) -> set[str]:

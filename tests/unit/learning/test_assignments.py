@@ -147,11 +147,11 @@ def test_a_former_member_can_be_unassigned_but_a_stranger_is_refused(store: Sqli
         assert (result.changed, [each.user_id for each in result.refused]) == (1, ["cleo"])
 
 
-def test_each_assigning_event_is_audited_once_under_its_own_id(tx: Tx) -> None:
+def test_each_assigning_event_is_audited_once_under_its_orgs_and_its_own_id(tx: Tx) -> None:
     for _ in range(2):
         apply_assigned(tx, [assigned(1, "ada", "cleo")])
     ((note_id, at, org, actor, act, subject, details),) = table(tx, audit)
-    assert (note_id, org, actor, act, subject) == ("id-000001", "tide", "ben", "course.assigned", "knots")
+    assert (note_id, org, actor, act, subject) == ("tide/id-000001", "tide", "ben", "course.assigned", "knots")
     assert at == assigned(1, "ada").received_at
     assert details == {"users": 2, "assigned": 1, "refused": 1}
 
@@ -201,18 +201,18 @@ def test_assignments_are_listed_by_course_learner_and_lateness(store: SqliteStor
 def test_pages_join_to_the_whole_list(store: SqliteStore) -> None:
     with store.transaction(None) as tx:
         apply_assigned(tx, [assigned(1, "ada", "abe", "amy"), assigned(2, "ada", "abe", courseId="tides")])
-    found, cursor = [], None
+    found, after = [], None
     with store.transaction("tide") as tx:
         while True:
-            page = list_assignments(tx, "tide", now=NOW, limit=2, cursor=cursor)
+            page = list_assignments(tx, "tide", now=NOW, limit=2, after=after)
             found.append([(each.course_id, each.user_id) for each in page.items])
-            cursor = page.next_cursor
-            if cursor is None:
+            after = page.next
+            if after is None:
                 break
     assert [len(each) for each in found] == [2, 2, 1]
     assert list(chain.from_iterable(found)) == listed(store)
 
 
-def test_a_cursor_of_another_making_is_refused(store: SqliteStore) -> None:
-    with pytest.raises(Rejected, match="cursor"):
-        listed(store, cursor="nonsense")
+def test_an_after_of_another_making_is_refused(store: SqliteStore) -> None:
+    with pytest.raises(Rejected, match="after"):
+        listed(store, after="nonsense")

@@ -185,12 +185,12 @@ def test_people_are_listed_and_searched_within_the_org(store: SqliteStore) -> No
 
 def test_pages_of_people_join_to_the_whole_list(store: SqliteStore) -> None:
     found: list[list[str]] = []
-    cursor = None
+    after = None
     with store.transaction("tide") as tx:
-        while not found or cursor is not None:
-            page = list_people(tx, "tide", limit=3, cursor=cursor)
+        while not found or after is not None:
+            page = list_people(tx, "tide", limit=3, after=after)
             found.append([each.id for each in page.items])
-            cursor = page.next_cursor
+            after = page.next
     assert found == [["abe", "ada", "amy"], ["ben"]]
 
 

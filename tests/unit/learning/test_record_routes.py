@@ -84,7 +84,7 @@ async def test_an_assignment_is_answered_with_what_it_did(school: School) -> Non
     assert second.json() == {"assigned": 1, "already": 1, "refused": []}
     listed = (await school.client.get("/api/admin/assignments?courseId=knots&limit=1")).json()
     assert [each["userId"] for each in listed["items"]] == ["abe"]
-    rest = await school.client.get(f"/api/admin/assignments?cursor={listed['nextCursor']}")
+    rest = await school.client.get(f"/api/admin/assignments?after={listed['next']}")
     assert [each["userId"] for each in rest.json()["items"]] == ["ada"]
 
 
@@ -106,7 +106,7 @@ async def test_unassigning_says_what_it_did(school: School) -> None:
     body = {"id": uuid7(), "userIds": ["ada", "abe"]}
     answer = await school.post("/api/admin/courses/knots/unassign", body, prefer="wait=10")
     assert answer.json() == {"unassigned": 1, "already": 1, "refused": []}
-    assert (await school.client.get("/api/admin/assignments")).json() == {"items": [], "nextCursor": None}
+    assert (await school.client.get("/api/admin/assignments")).json() == {"items": [], "next": None}
 
 
 async def test_what_is_not_applied_in_time_is_answered_with_its_receipt(still: School) -> None:

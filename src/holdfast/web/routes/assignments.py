@@ -45,7 +45,7 @@ class AssignmentFilter(Wire):
     user_id: Name | None = None
     overdue: bool | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
-    cursor: Annotated[str, Meta(max_length=300)] | None = None
+    after: Annotated[str, Meta(max_length=300)] | None = None
 
 
 class Assign(Wire):
@@ -112,7 +112,7 @@ async def list_all(ask: Ask) -> AssignmentPage:
             course_id=query.course_id,
             user_id=query.user_id,
             overdue=query.overdue,
-            cursor=query.cursor,
+            after=query.after,
         ),
     )
 

@@ -30,7 +30,7 @@ class PeopleFilter(Wire):
     role: OrgRole | None = None
     active: bool | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
-    cursor: Annotated[str, Meta(max_length=people.EMAIL_CHARS)] | None = None
+    after: Annotated[str, Meta(max_length=people.EMAIL_CHARS)] | None = None
 
 
 def _learner() -> list[OrgRole]:
@@ -73,7 +73,7 @@ async def list_all(ask: Ask) -> PeoplePage:
             search=query.search,
             role=query.role,
             active=query.active,
-            cursor=query.cursor,
+            after=query.after,
         ),
     )
 
