@@ -1,0 +1,161 @@
+"""Dead letters over HTTP: list, show, redrive, discard; each org's own, and every act audited."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from holdfast.store import schema
+from tests.unit.web.portals import House, completed, house, problem
+
+LETTERS = "/api/admin/offline/deadletters"
+
+
+@pytest.fixture
+async def portal(tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path) as opened:
+        yield opened
+
+
+async def park(portal: House, name: str = "ada", **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Send an event of an unknown course, and give the letter it became."""
+    event = completed(**{"orgId": "highland" if name == "cleo" else "tidewater", **more})
+    await portal.person(name).post("/api/client/progress/batch", {"events": [event]})
+    await portal.settle()
+    page = (await portal.person("olu").get(LETTERS)).json()
+    letter: dict[str, Any] = next(one for one in page["items"] if one["eventId"] == event["id"])
+    return letter
+
+
+async def give_the_course(portal: House) -> None:
+    lessons = [{"title": "Ebb", "markdown": "Out."}]
+    made = await portal.person("ben").post("/api/admin/courses", {"title": "Tides", "lessons": lessons})
+    assert made.json()["courseId"] == "tides"
+    page = (await portal.person("ben").get("/api/client/courses/tides")).json()
+    assert [one["id"] for one in page["lessons"]] == ["01-ebb"]
+
+
+async def audited(portal: House, act: str) -> list[tuple[str | None, str, str]]:
+    statement = select(schema.audit).where(schema.audit.c.act == act)
+    rows = await portal.portal.store.read(None, lambda tx: tx.rows(statement))
+    return [(row.org_id, row.actor_id, row.subject) for row in rows]
+
+
+async def test_a_letter_is_shown_with_its_reason_and_its_record(portal: House) -> None:
+    letter = await park(portal)
+    said = (await portal.service().get(f"{LETTERS}/{letter['id']}")).json()
+    assert (said["code"], said["kind"], said["userId"], said["lane"]) == (
+        "course_unknown", "lesson.completed", "demo-ada", "progress",
+    )  # fmt: skip
+    assert "tides" in said["reason"]
+    assert said["record"]["body"] == {"courseId": "tides", "lessonId": "ebb"}
+    by_event = (await portal.service().get(f"{LETTERS}/{letter['eventId']}")).json()
+    assert by_event == said, "the event's id alone names it where it names only one"
+
+
+async def test_letters_are_listed_by_page_and_by_what_they_are(portal: House) -> None:
+    for _ in range(3):
+        await park(portal)
+    olu = portal.person("olu")
+    first = (await olu.get(f"{LETTERS}?limit=2")).json()
+    assert len(first["items"]) == 2
+    rest = (await olu.get(f"{LETTERS}?limit=2&after={first['next']}")).json()
+    assert len(rest["items"]) == 1
+    assert rest["next"] is None
+    for wanted, number in (("code=course_unknown", 3), ("code=poison", 0), ("kind=quiz.answered", 0),
+                           ("userId=demo-ada", 3), ("status=discarded", 0)):  # fmt: skip
+        assert len((await olu.get(f"{LETTERS}?{wanted}")).json()["items"]) == number, wanted
+    assert problem(await olu.get(f"{LETTERS}?status=lost")) == (422, "invalid")
+
+
+async def test_a_service_sees_and_settles_its_own_orgs_letters_only(portal: House) -> None:
+    letter = await park(portal, "cleo")
+    ours, theirs = portal.service(), portal.service("highland")
+    assert (await ours.get(LETTERS)).json()["items"] == []
+    for method, path, body in (
+        ("GET", letter["id"], None),
+        ("POST", f"{letter['id']}/redrive", None),
+        ("POST", f"{letter['id']}/discard", {"reason": "not ours"}),
+    ):
+        assert problem(await ours.ask(method, f"{LETTERS}/{path}", body)) == (404, "not_found")
+    assert await audited(portal, "deadletter.redrive") == []
+    assert (await theirs.get(f"{LETTERS}/{letter['id']}")).json()["status"] == "parked"
+    # An operator who names an org is held to it as well.
+    named = await portal.person("olu").get(f"{LETTERS}/{letter['id']}", X_Org_Id="tidewater")
+    assert problem(named) == (404, "not_found")
+
+
+async def test_a_redrive_that_works_settles_the_letter_and_has_its_effect(portal: House) -> None:
+    letter = await park(portal, body={"courseId": "tides", "lessonId": "01-ebb"})
+    await give_the_course(portal)
+    said = (await portal.person("olu").post(f"{LETTERS}/{letter['id']}/redrive")).json()
+    assert (said["status"], said["settledBy"]) == ("redriven", "demo-olu")
+    rows = (await portal.person("ada").get("/api/client/progress")).json()["items"]
+    assert [row["completed"] for row in rows] == [True]
+    assert await audited(portal, "deadletter.redrive") == [("tidewater", "demo-olu", letter["id"])]
+    ledger = (await portal.person("olu").get("/api/admin/offline/ledger")).json()
+    assert ledger["balanced"]
+    assert [row["dead"] for row in ledger["items"]] == [0, 0]
+
+
+async def test_a_redrive_that_fails_is_counted_and_the_second_exhausts_the_letter(portal: House) -> None:
+    letter = await park(portal)
+    olu = portal.person("olu")
+    path = f"{LETTERS}/{letter['id']}/redrive"
+    assert (await olu.post(path)).json()["status"] == "parked"
+    assert (await olu.post(path)).json()["status"] == "exhausted"
+    assert problem(await olu.post(path)) == (409, "exhausted")
+    assert len(await audited(portal, "deadletter.redrive")) == 2, "the refused one did not happen"
+
+
+async def test_a_discarded_letter_stays_with_who_and_why(portal: House) -> None:
+    letter = await park(portal)
+    path = f"{LETTERS}/{letter['id']}"
+    service = portal.service()
+    assert problem(await service.post(f"{path}/discard", {"reason": ""})) == (422, "invalid")
+    assert problem(await service.post(f"{path}/discard", {})) == (422, "invalid")
+    said = (await service.post(f"{path}/discard", {"reason": "a course that never was"})).json()
+    assert (said["status"], said["settledWhy"]) == ("discarded", "a course that never was")
+    assert (await service.get(path)).json()["record"]["id"] == letter["eventId"]
+    assert problem(await service.post(f"{path}/discard", {"reason": "once more"})) == (409, "settled")
+    assert problem(await service.post(f"{path}/redrive")) == (409, "settled")
+    assert len(await audited(portal, "deadletter.discard")) == 1
+
+
+async def test_a_conflicts_letter_can_be_discarded_and_never_redriven(portal: House) -> None:
+    ada = portal.person("ada")
+    await give_the_course(portal)
+    first = completed(body={"courseId": "tides", "lessonId": "01-ebb"})
+    other = {**first, "body": {"courseId": "tides", "lessonId": "02-flood"}}
+    for event in (first, other):
+        await ada.post("/api/client/progress/batch", {"events": [event]})
+    await portal.settle()
+    olu = portal.person("olu")
+    (letter,) = (await olu.get(LETTERS)).json()["items"]
+    assert letter["code"] == "conflict"
+    assert problem(await olu.post(f"{LETTERS}/{letter['id']}/redrive")) == (409, "conflict")
+
+
+@pytest.mark.parametrize("name", ["nothing", "a.b", "%00", "a." + "f" * 200, "a.-1", "a.zzzzzzzz"])
+async def test_a_letter_that_is_not_there_is_404(portal: House, name: str) -> None:
+    assert problem(await portal.person("olu").get(f"{LETTERS}/{name}")) == (404, "not_found")
+
+
+async def test_what_came_again_by_itself_is_settled_without_a_second_effect(portal: House) -> None:
+    event = completed(body={"courseId": "tides", "lessonId": "01-ebb"})
+    ada, olu = portal.person("ada"), portal.person("olu")
+    await ada.post("/api/client/progress/batch", {"events": [event]})
+    await portal.settle()
+    await give_the_course(portal)
+    # The portal restarted, say: memory has forgotten the id, and the device sends it once more.
+    portal.portal.intake._window.__init__(2)  # type: ignore[misc]
+    again = await ada.post("/api/client/progress/batch", {"events": [event]})
+    assert again.json()["receipts"][0]["status"] == "accepted"
+    await portal.settle()
+    (letter,) = (await olu.get(f"{LETTERS}?status=parked")).json()["items"]
+    said = (await olu.post(f"{LETTERS}/{letter['id']}/redrive")).json()
+    assert (said["status"], said["settledWhy"]) == ("redriven", "was applied already")
+    ledger = (await olu.get("/api/admin/offline/ledger")).json()
+    assert ledger["balanced"], ledger
