@@ -16,7 +16,7 @@ from holdfast.access.passwords import hash_password
 from holdfast.access.policy import TABLE as POLICY
 from holdfast.cli import say
 from holdfast.cli.address import RunningAt, noted
-from holdfast.core.errors import Misconfigured, Unavailable
+from holdfast.core.errors import Corrupt, Misconfigured, Unavailable
 from holdfast.events.envelope import Sender
 from holdfast.learning import demo
 from holdfast.learning.importing import demo_course
@@ -67,7 +67,7 @@ async def serve(settings: Settings, host: str, port: int, ready: Callable[[str],
     url = f"http://{host}:{listening.getsockname()[1]}"
     async with opened(settings) as portal:
         if settings.demo:
-            with contextlib.suppress(Unavailable):  # a store that is out is no reason not to start
+            with contextlib.suppress(Unavailable, Corrupt):  # a store that is out is no reason not to start
                 await seed(portal)
         app = make_app(portal)
         web = server(app, head_timeout_s=settings.head_timeout_s, drain_timeout_s=settings.drain_timeout_s)
