@@ -58,9 +58,8 @@ class _Read:
                 last = max(last, record.position)
         return last
 
-    def frame(self, text: bytes, start: int, commit: Commit) -> bool:
-        """Take a frame in; whether its bytes are those that were committed."""
-        whole = len(text) == commit.b and crc32(text) == commit.f
+    def frame(self, text: bytes, start: int, commit: Commit, *, whole: bool) -> None:
+        """Take a frame in; `whole` says that its bytes are those that were committed."""
         if not whole:
             # More bytes than this frame's: the commit before it was damaged.
             cut = max(len(text) - commit.b, 0)
@@ -70,7 +69,6 @@ class _Read:
                 self.scars += damaged
         add(commit.orgs, self.counts)
         self.head, self.sha = commit.p, commit.sha
-        return whole
 
 
 def scan(text: bytes, prev_end: int | None = None) -> Scan:
@@ -85,19 +83,20 @@ def scan(text: bytes, prev_end: int | None = None) -> Scan:
     header = parse_header(first[:-1])
     read = _Read(header)
     read.end = seek = len(first) if header else 0
-    before_torn: _Read | None = None
+    before_last: tuple[_Read | None, int] = (None, 0)
     while (found := _next_commit(text, seek)) is not None:
         at, seek, commit = found
         if prev_end is not None and commit.p > prev_end:
             break
-        before = read.end
-        backup = None if crc32(text[before:at]) == commit.f else read.copy()
-        read.frame(text[before:at], before, commit)
+        frame = text[read.end : at]
+        whole = len(frame) == commit.b and crc32(frame) == commit.f
+        before_last = (None if whole else read.copy(), read.end)
+        read.frame(frame, read.end, commit, whole=whole)
         read.end = seek
-        before_torn = backup if prev_end is None and _torn(text[:seek], before) else None
-    if before_torn is not None:
+    backup, start = before_last
+    if backup is not None and prev_end is None and _torn(text[: read.end], start):
         # Its sync never returned: a commit line can reach the disk before the lines it speaks for.
-        read = before_torn
+        read = backup
     kept = _keep_tail(text, read, prev_end)
     return Scan(header, read.end, read.head, read.sha, read.counts, read.scars, kept)
 
