@@ -77,6 +77,10 @@ class Reader:
         self._ends: dict[str | None, tuple[int, int, int]] = {}
         self._scarred = {(place.first, at) for place in places for at in place.scars}
         self.head = max((place.last for place in places), default=0)
+        self._last_of: dict[str, int] = {}
+        """Lane -> a position after which nothing of it stands."""
+        for place in places:
+            self._note_lanes(place.counts, place.last)
 
     @property
     def places(self) -> list[Place]:
@@ -121,6 +125,12 @@ class Reader:
             segment.add(orgs, active.counts)
             self._places[-1] = active._replace(last=last, end_bytes=end_bytes, sha=sha)
             self.head = last
+            self._note_lanes(orgs, last)
+
+    def _note_lanes(self, orgs: Counts, last: int) -> None:
+        for lanes in orgs.values():
+            for lane in lanes:
+                self._last_of[lane] = max(last, self._last_of.get(lane, 0))
 
     def sealed(self, path: Path) -> None:
         """The active segment has its sealed name."""
@@ -143,6 +153,10 @@ class Reader:
 
     def read(self, after: int, limit: int, lane: str | None = None) -> Slice:
         """At most `limit` records after a position, of one lane or of all."""
+        with self._lock:
+            if lane is not None and self._last_of.get(lane, 0) <= after:
+                # A lane that stands still does not read what others write.
+                return Slice([], max(after, self.head))
         found: list[Record] = []
         through = after
         wanted = f'{lane}"'.encode() if lane else None
