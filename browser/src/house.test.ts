@@ -53,7 +53,8 @@ describe("the browser's house", () => {
   });
 
   it("keeps files short", () => {
-    const long = Object.entries(files).filter(([, text]) => text.split("\n").length > 400);
+    const written = Object.entries(files).filter(([path]) => path !== "./wire/schema.d.ts"); // generated
+    const long = written.filter(([, text]) => text.split("\n").length > 400);
     expect(long.map(([path]) => path)).toEqual([]);
   });
 });

@@ -201,7 +201,7 @@ async def running(portal: Portal) -> AsyncIterator[None]:
 
 def make_app(portal: Portal) -> App:
     """The portal's ASGI app: every call, its OpenAPI document, and the page."""
-    return App(portal, (*CALLS, call_for(CALLS)), *page.routes())
+    return App(portal, (*CALLS, call_for(CALLS, portal.kinds)), *page.routes())
 
 
 async def _chores(portal: Portal) -> None:

@@ -9,7 +9,9 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 function watch(online = true) {
-  const health = vi.fn(async (): Promise<Answer<Health>> => ({ ok: true, value: { status: "ok" } }));
+  const health = vi.fn(
+    async (): Promise<Answer<Health>> => ({ ok: true, value: { status: "ok", epoch: "1", seq: 1 } }),
+  );
   const onReached = vi.fn();
   const watcher = watchHealth({ calls: { health }, clock: systemClock, online: () => online, onReached });
   return { ...watcher, health, onReached };

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from holdfast import __version__
 from holdfast.core.errors import CODES
+from holdfast.events.envelope import EventIn
+from holdfast.events.kind import Kind
 from holdfast.web import problems
 from holdfast.web.calls import Answer, Ask, Call
 
@@ -16,14 +19,21 @@ _PARAMETER: Final = re.compile(r"{([a-z_]+)(?::path)?}")
 _REF: Final = "#/components/schemas/{name}"
 
 
-def document(calls: tuple[Call, ...]) -> dict[str, Any]:
-    """OpenAPI 3.1 of the calls."""
+def document(calls: tuple[Call, ...], kinds: Sequence[Kind] = ()) -> dict[str, Any]:
+    """OpenAPI 3.1 of the calls; with kinds, events are described down to their bodies."""
     bodies = [call.body for call in calls if call.body is not None and call.body is not bytes]
     answers = [call.returns for call in calls if call.returns is not None]
     queries = [call.query for call in calls if call.query is not None]
-    types = list(dict.fromkeys([*bodies, *answers, *queries, problems.Problem]))
+    events = [EventIn, *(kind.body for kind in kinds)]
+    types = list(dict.fromkeys([*bodies, *answers, *queries, *events, problems.Problem]))
     schemas, components = _ecma(msgspec.json.schema_components(types, ref_template=_REF))
     by_type = dict(zip(types, schemas, strict=True))
+    if kinds:
+        # On the way in these are read as raw bytes; here they say what the bytes must be.
+        one = [by_type[kind.body] for kind in kinds if kind.door in ("progress", "analytics")]
+        components["Batch"]["properties"]["events"]["items"] = by_type[EventIn]
+        for name in ("EventIn", "Single"):
+            components[name]["properties"]["body"] = {"anyOf": one}
     paths: dict[str, Any] = {}
     for call in calls:
         path = _PARAMETER.sub(lambda found: "{" + found[1] + "}", call.path)
@@ -114,9 +124,9 @@ def _responses(call: Call, by_type: dict[Any, Any]) -> dict[str, Any]:
     return responses
 
 
-def call_for(calls: tuple[Call, ...]) -> Call:
+def call_for(calls: tuple[Call, ...], kinds: Sequence[Kind]) -> Call:
     """The call that gives the document of all the others."""
-    text = msgspec.json.encode(document(calls))
+    text = msgspec.json.encode(document(calls, kinds))
 
     async def openapi(_: Ask) -> Answer:
         return Answer(text, headers={"cache-control": "no-cache"})
