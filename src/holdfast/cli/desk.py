@@ -22,7 +22,7 @@ from holdfast.core.clock import SystemClock
 from holdfast.core.errors import CODES, HoldfastError, Rejected, Unavailable
 from holdfast.learning.demo import PASSWORD, PEOPLE
 from holdfast.settings import load
-from holdfast.wiring import make_app, make_keys, opened
+from holdfast.wiring import make_app, make_keys, opened, running
 
 TIMEOUT_S = 60.0
 
@@ -104,6 +104,8 @@ async def desk(
         if not is_held(settings.folder):
             async with (
                 opened(settings) as portal,
+                # What a command sends must be applied, too, before it can report what came of it.
+                running(portal),
                 httpx2.AsyncClient(
                     transport=httpx2.ASGITransport(make_app(portal)),
                     base_url="http://holdfast",

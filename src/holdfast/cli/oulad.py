@@ -12,6 +12,7 @@ import asyncio
 import csv
 import hashlib
 import io
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -36,7 +37,14 @@ SENDERS: Final = 4
 ATTEMPTS: Final = 20
 SETTLE_S: Final = 120.0
 
-_FILES: Final = ("vle.csv", "studentInfo.csv", "studentVle.csv")
+_FILES: Final = {
+    "vle.csv": ("id_site", "activity_type", "week_from"),
+    "studentInfo.csv": ("id_student",),
+    "studentVle.csv": ("id_student", "id_site", "date", "sum_click"),
+}
+"""File -> the columns that are read of it; of these all but the activity's are whole numbers."""
+_NUMBER: Final = re.compile(r"-?[0-9]{1,9}\Z")
+_MAY_BE_EMPTY: Final = "week_from"
 
 
 class Loaded(msgspec.Struct, rename="camel"):
@@ -54,12 +62,23 @@ def read(folder: Path, name: str) -> list[dict[str, str]]:
     """A file's rows. Raises Rejected naming the file that is missing or not what it should be."""
     try:
         with (folder / name).open(newline="", encoding="utf-8-sig") as file:
-            return list(csv.DictReader(file))
+            rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as fault:
         raise Rejected(
             f"{name} can't be read from {folder}: {fault}",
             hint=f"The folder of the dataset holds {', '.join(_FILES)}.",
         ) from fault
+    for line, row in enumerate(rows, start=2):
+        for column in _FILES[name]:
+            value = row.get(column)
+            good = value is not None and (
+                column == "activity_type" or _NUMBER.match(value) or (not value and column == _MAY_BE_EMPTY)
+            )
+            if not good:
+                raise Rejected(
+                    f"{name}, line {line}: {column} is {value!r}", hint="It takes the dataset's own files."
+                )
+    return rows
 
 
 def lesson_id(site: str) -> str:
