@@ -887,7 +887,7 @@ export interface components {
             csrfToken?: string | null;
             /** @default null */
             deviceId?: string | null;
-            events: components["schemas"]["EventIn"][];
+            events: unknown[];
             /** @default 1 */
             generation?: number;
         };
@@ -1141,7 +1141,7 @@ export interface components {
         EventIn: {
             /** @default null */
             assignedBy?: string | null;
-            body: components["schemas"]["LessonProgressed"] | components["schemas"]["LessonCompleted"] | components["schemas"]["QuizAnswered"] | components["schemas"]["AnalyticsRecorded"];
+            body: unknown;
             /** @default null */
             checksum?: string | null;
             id: string;
@@ -1528,6 +1528,25 @@ export interface components {
             slug?: string | null;
         };
         /**
+         * OrgRow
+         * @description One org of the platform.
+         */
+        OrgRow: {
+            createdAt: string;
+            id: string;
+            name: string;
+            slug: string;
+        };
+        /**
+         * OrgSaid
+         * @description One of the person's orgs, and what they are there.
+         */
+        OrgSaid: {
+            id: string;
+            name: string;
+            roles: string[];
+        };
+        /**
          * OrgView
          * @description The caller's own org.
          */
@@ -1545,7 +1564,7 @@ export interface components {
          * @description The platform's orgs, by slug.
          */
         Orgs: {
-            items: components["schemas"]["holdfast.web.routes.operator.OrgSaid"][];
+            items: components["schemas"]["OrgRow"][];
         };
         /**
          * Overview
@@ -1602,7 +1621,7 @@ export interface components {
             email: string;
             name: string;
             orgId: string | null;
-            orgs: components["schemas"]["holdfast.web.routes.auth.OrgSaid"][];
+            orgs: components["schemas"]["OrgSaid"][];
             roles: string[];
             userId: string;
         };
@@ -1722,7 +1741,7 @@ export interface components {
         Single: {
             /** @default null */
             assignedBy?: string | null;
-            body: components["schemas"]["LessonProgressed"] | components["schemas"]["LessonCompleted"] | components["schemas"]["QuizAnswered"] | components["schemas"]["AnalyticsRecorded"];
+            body: unknown;
             /** @default null */
             checksum?: string | null;
             /** @default null */
@@ -1795,25 +1814,6 @@ export interface components {
             receipt?: components["schemas"]["Taken"];
             refused?: components["schemas"]["Refused"][];
             unassigned?: number;
-        };
-        /**
-         * OrgSaid
-         * @description One of the person's orgs, and what they are there.
-         */
-        "holdfast.web.routes.auth.OrgSaid": {
-            id: string;
-            name: string;
-            roles: string[];
-        };
-        /**
-         * OrgSaid
-         * @description One org of the platform.
-         */
-        "holdfast.web.routes.operator.OrgSaid": {
-            createdAt: string;
-            id: string;
-            name: string;
-            slug: string;
         };
     };
     responses: never;

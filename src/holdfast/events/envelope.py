@@ -24,7 +24,10 @@ MAX_EVENTS: Final = 100
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z"
 Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 _NAME: Final = re.compile(NAME_PATTERN)
-Time = Annotated[str, msgspec.Meta(max_length=64, extra_json_schema={"format": "date-time"})]
+Time = Annotated[
+    str,
+    msgspec.Meta(max_length=64, description="RFC 3339 with its offset from UTC; read by each event alone."),
+]
 """RFC 3339 with its offset from UTC; read by `_utc_text`, for text that is right is kept as it stands."""
 _Known = Annotated[str, msgspec.Meta(max_length=128)]
 """A name that must be one of those the portal knows: looked up, so not matched as well."""

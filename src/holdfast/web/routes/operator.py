@@ -88,7 +88,7 @@ class OrgFilter(Wire):
     slug: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
-class OrgSaid(Said):
+class OrgRow(Said):
     """One org of the platform."""
 
     id: str
@@ -100,7 +100,7 @@ class OrgSaid(Said):
 class Orgs(Said):
     """The platform's orgs, by slug."""
 
-    items: list[OrgSaid]
+    items: list[OrgRow]
 
 
 async def orgs(ask: Ask) -> Orgs:
@@ -109,8 +109,8 @@ async def orgs(ask: Ask) -> Orgs:
     if ask.query.slug is not None:
         statement = statement.where(schema.orgs.c.slug == ask.query.slug)
 
-    def work(tx: Tx) -> list[OrgSaid]:
-        return [OrgSaid(**row._mapping) for row in tx.rows(statement)]  # noqa: SLF001 - the public name
+    def work(tx: Tx) -> list[OrgRow]:
+        return [OrgRow(**row._mapping) for row in tx.rows(statement)]  # noqa: SLF001 - the public name
 
     return Orgs(items=await ask.portal.store.read(None, work))
 
