@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from sqlalchemy import Row, and_, select, update
@@ -14,14 +14,20 @@ from holdfast.journal.record import Record
 from holdfast.store import schema
 from holdfast.store.port import Tx
 
-if TYPE_CHECKING:
-    from holdfast.events.batch import Envelope
-
 MAX_REDRIVES: Final = 2
 """After so many tries by a person a letter is `exhausted`: something else must be mended first."""
 
 _DIGEST = re.compile(r"[0-9a-f]{8}\Z")
 _letters = schema.dead_letters
+
+
+class Stated(Protocol):
+    """What a record's envelope states of itself, as far as a letter keeps it."""
+
+    org_id: str
+    lane: str
+    kind: str
+    user_id: str
 
 
 class DeadLetter(msgspec.Struct, rename="camel"):
@@ -46,7 +52,7 @@ class DeadLetter(msgspec.Struct, rename="camel"):
     record: msgspec.Raw | None = None
 
 
-def park(tx: Tx, record: Record, envelope: Envelope, code: str, reason: str, now: str) -> bool:
+def park(tx: Tx, record: Record, envelope: Stated, code: str, reason: str, now: str) -> bool:
     """Keep a record with its reason; whether it is a new letter."""
     statement = tx.insert(_letters).values(
         org_id=envelope.org_id,
