@@ -39,6 +39,8 @@ class Served:
 
     folder: Path
     environ: Mapping[str, str] = field(default_factory=dict)
+    port: int = 0
+    """0 takes any; a test whose page must find the portal again names one."""
     process: subprocess.Popen[str] | None = None
     url: str = ""
     _proofs: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -47,7 +49,7 @@ class Served:
         """Start it; returns once it answers."""
         known = {k: v for k, v in os.environ.items() if not k.startswith(("HOLDFAST_", "DEV_", "FORCE_"))}
         with (self.folder / "portal.log").open("a") as said:
-            command = [sys.executable, "-m", "holdfast", "serve", "--json", "--port", "0"]
+            command = [sys.executable, "-m", "holdfast", "serve", "--json", "--port", str(self.port)]
             self.process = subprocess.Popen(
                 [*command, "--data", str(self.data)],
                 stdout=subprocess.PIPE,
