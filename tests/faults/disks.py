@@ -100,7 +100,7 @@ def failing(
 
 
 class Call(NamedTuple):
-    """One call as it was made, of what changes a disk; or (`acked`) what had been answered for by then."""
+    """One call as it was made, of those that change a disk; `found` gives a file that was there a number."""
 
     name: str
     path: str = ""
@@ -123,18 +123,14 @@ class RecordingDisk(FailingDisk):
         self._files: dict[int, int] = {}
         self._next = 0
 
-    def acked(self, what: bytes) -> None:
-        """Note that something was answered for at this point."""
-        self.log.append(Call("acked", data=what))
-
     def open(self, path: Path, *, create: bool) -> int:
-        """Open, and note a file that is new."""
+        """Open, and note which file it is."""
         fd = super().open(path, create=create)
         inode = os.fstat(fd).st_ino
-        if create:
+        if create or inode not in self._files:
             self._next += 1
             self._files[inode] = self._next
-            self.log.append(Call("create", path.name, file=self._next))
+            self.log.append(Call("create" if create else "found", path.name, file=self._next))
         return fd
 
     def _file(self, fd: int) -> int:

@@ -178,7 +178,8 @@ class FileJournal:
             self._gate.notify()
         self._writer.join()
         if self._fd is not None:
-            self._disk.close(self._fd)
+            with contextlib.suppress(OSError):  # every frame in it was synced
+                self._disk.close(self._fd)
             self._fd = None
         self._reader.close()
         os.close(self._lock_fd)
@@ -285,6 +286,8 @@ class FileJournal:
         except OSError as fault:
             try:
                 self._disk.truncate(fd, start)
+                # Or a crash could mix sectors of these bytes with those that are written here next.
+                self._disk.sync(fd)
             except OSError:
                 self._abandon(fd, start)
             full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -330,8 +333,9 @@ class FileJournal:
                 # what is written to it now would not count after a start.
                 self._abandon(self._fd, size)
             return
-        self._disk.close(self._fd)
-        self._fd, self._end_bytes = fd, end
+        old, self._fd, self._end_bytes = self._fd, fd, end
+        with contextlib.suppress(OSError):  # every frame in it was synced
+            self._disk.close(old)
 
 
 def _answer(group: list[_Frame], error: HoldfastError | None) -> None:

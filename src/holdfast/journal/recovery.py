@@ -135,9 +135,9 @@ def open_segment(folder: Path, disk: Disk, clock: Clock, reader: Reader, prev: s
 
     Steps, each safe to die after: 1. note the sealed segment's index beside it (derived, never
     trusted); 2. write the new header under a passing name and sync it; 3. give the active file its
-    sealed name and sync the folder: if the next name held and this one didn't, the segment would be
-    gone; 4. give the new file the active name and sync the folder. An active segment without events
-    is replaced.
+    sealed name; 4. sync the folder, for that name or an earlier try's: if the next name held and this
+    one didn't, the segment would be gone; 5. give the new file the active name and sync the folder.
+    An active segment without events is replaced.
     """
     active = folder / segment.ACTIVE
     new = folder / (segment.ACTIVE + ".new")
@@ -160,7 +160,7 @@ def open_segment(folder: Path, disk: Disk, clock: Clock, reader: Reader, prev: s
         if sealed is not None:
             disk.rename(active, sealed)
             reader.sealed(sealed)
-            disk.sync_folder(folder)
+        disk.sync_folder(folder)
         disk.rename(new, active)
         disk.sync_folder(folder)
     except OSError:

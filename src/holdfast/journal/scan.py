@@ -148,15 +148,15 @@ def _damaged(tail: bytes) -> bool:
 
 
 def _torn(text: bytes, start: int) -> bool:
-    """Whether a sector written after `start` never reached the disk: NUL bytes all through it.
+    """Whether a sector written after `start` never reached the disk: NUL bytes up to the sector's end.
 
     JSON holds none, and a sync that returned leaves none behind. One byte alone may be damage.
     """
     at = text.find(b"\0", start)
     while at >= 0:
-        sector = at - at % SECTOR_BYTES
-        held = text[max(start, sector) : sector + SECTOR_BYTES]
-        if len(held) > 1 and not held.strip(b"\0"):
+        end = at - at % SECTOR_BYTES + SECTOR_BYTES
+        rest = text[at:end]
+        if len(rest) > 1 and not rest.strip(b"\0"):
             return True
-        at = text.find(b"\0", sector + SECTOR_BYTES)
+        at = text.find(b"\0", at + 1)
     return False
