@@ -37,6 +37,7 @@ from holdfast.health.probes.applier import ApplierProbe, Reading
 from holdfast.health.probes.deadletters import DeadLetterProbe
 from holdfast.health.probes.journal import JournalProbe
 from holdfast.health.probes.store import StoreProbe
+from holdfast.journal.disk import Disk
 from holdfast.journal.file import FileJournal
 from holdfast.journal.port import Journal
 from holdfast.journal.segment import owner
@@ -76,12 +77,13 @@ def make_store(settings: Settings) -> Store:
     return SqliteStore(settings.folder / "store.sqlite3")
 
 
-def make_journal(settings: Settings, clock: Clock, after: int = 0) -> FileJournal:
+def make_journal(settings: Settings, clock: Clock, after: int = 0, disk: Disk | None = None) -> FileJournal:
     """The journal's engine, recovered. Raises Conflict `store_in_use`."""
     return FileJournal(
         settings.folder / "logs",
         segment_bytes=settings.segment_bytes,
         waiting_bytes=settings.waiting_bytes,
+        disk=disk,
         clock=clock,
         after=after,
     )
@@ -152,15 +154,20 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
 
 
 @asynccontextmanager
-async def opened(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Portal]:
-    """A portal on its data directory, not running yet; closed in order when the block ends."""
+async def opened(
+    settings: Settings, clock: Clock | None = None, disk: Disk | None = None
+) -> AsyncIterator[Portal]:
+    """A portal on its data directory, not running yet; closed in order when the block ends.
+
+    `disk`: what the journal is written to, where it is not the machine's own.
+    """
     clock = clock or SystemClock()
     keys = make_keys(settings)
     store = make_store(settings)
     try:
         cursors = await stored_cursors(store)
         after = max((cursors or {}).values(), default=0)
-        journal = await asyncio.to_thread(make_journal, settings, clock, after)
+        journal = await asyncio.to_thread(make_journal, settings, clock, after, disk)
         try:
             portal = assemble(settings, journal, store, clock, keys)
             if cursors is not None:
