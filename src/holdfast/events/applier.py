@@ -20,8 +20,9 @@ from holdfast.core.errors import Corrupt, Unavailable
 from holdfast.core.log import COUNT, LANE, POSITION
 from holdfast.events import deadletters, marks
 from holdfast.events.backlog import Backlog
-from holdfast.events.batch import Kinds, LaneStopped, Outcome, apply_batch
+from holdfast.events.batch import LaneStopped, Outcome, apply_batch
 from holdfast.events.deadletters import DeadLetter
+from holdfast.events.entry import Kinds
 from holdfast.events.kind import LANES, Kind
 from holdfast.events.redrive import redrive_one
 from holdfast.journal.port import Journal, Slice

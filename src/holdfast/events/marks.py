@@ -5,19 +5,22 @@ All of it is written in the applier's own transaction, beside the effect itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, Final, cast
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Insert, bindparam, insert, select, update
 
 from holdfast.core.errors import Unavailable
 from holdfast.store import schema
 from holdfast.store.port import Tx
 
+_EPOCH: Final = select(schema.leases.c.epoch).where(schema.leases.c.name == "applier")
+
 
 def take_lease(tx: Tx, holder: str, now: str) -> int:
     """Become the only applier: raise the epoch, and say which one is ours now."""
-    rows = tx.rows(select(schema.leases.c.epoch).where(schema.leases.c.name == "applier"))
+    rows = tx.rows(_EPOCH)
     epoch = int(rows[0].epoch) + 1 if rows else 1
     values = {"epoch": epoch, "holder": holder, "taken_at": now}
     if rows:
@@ -29,7 +32,7 @@ def take_lease(tx: Tx, holder: str, now: str) -> int:
 
 def require_lease(tx: Tx, epoch: int) -> None:
     """Refuse to go on when another applier has taken over. Raises Unavailable."""
-    rows = tx.rows(select(schema.leases.c.epoch).where(schema.leases.c.name == "applier"))
+    rows = tx.rows(_EPOCH)
     if not rows or rows[0].epoch != epoch:
         raise Unavailable("another applier has taken the lease", hint="One portal applies at a time.")
 
@@ -39,23 +42,29 @@ def cursors(tx: Tx) -> dict[str, int]:
     return {row.lane: int(row.position) for row in tx.rows(select(schema.cursors))}
 
 
+_MOVE: Final = (
+    update(schema.cursors)
+    .where(schema.cursors.c.lane == bindparam("its_lane"))
+    .values(position=bindparam("to"), moved_at=bindparam("at"))
+)
+
+
 def move_cursor(tx: Tx, lane: str, position: int, now: str) -> None:
     """Say that a lane has finished everything up to a position."""
-    if not tx.run(
-        update(schema.cursors).where(schema.cursors.c.lane == lane).values(position=position, moved_at=now)
-    ):
+    if not tx.run(_MOVE, {"its_lane": lane, "to": position, "at": now}):
         tx.run(insert(schema.cursors).values(lane=lane, position=position, moved_at=now))
+
+
+_KNOWN: Final = select(schema.marks.c.event_id, schema.marks.c.digest).where(
+    schema.marks.c.org_id == bindparam("org"), schema.marks.c.event_id.in_(bindparam("ids", expanding=True))
+)
 
 
 def known(tx: Tx, ids: dict[str, list[str]]) -> dict[tuple[str, str], int]:
     """(org, event id) -> digest, of those ids (by org) that have a mark."""
     found: dict[tuple[str, str], int] = {}
-    marks = schema.marks
     for org, wanted in ids.items():
-        statement = select(marks.c.event_id, marks.c.digest).where(
-            marks.c.org_id == org, marks.c.event_id.in_(wanted)
-        )
-        for row in tx.rows(statement):
+        for row in tx.rows(_KNOWN, {"org": org, "ids": wanted}):
             event_id, digest = tuple(row)
             found[org, event_id] = int(digest)
     return found
@@ -69,17 +78,26 @@ def put(tx: Tx, rows: Sequence[tuple[str, str, int, int]]) -> None:
     tx.many(_PUT, rows)
 
 
-def tally(tx: Tx, lane: str, counts: dict[str, tuple[int, int, int]]) -> None:
+def tally(tx: Tx, lane: str, counts: Mapping[str, tuple[int, int, int]]) -> None:
     """Add org -> (applied, duplicate, dead) to the ledger."""
+    statement = _tally(cast("_EngineInsert", type(tx.insert(schema.ledger))))
+    tx.many(statement, [(org, lane, *numbers) for org, numbers in counts.items()])
+
+
+_EngineInsert = Callable[..., Any]
+
+
+@cache
+def _tally(insert: _EngineInsert) -> Insert:
+    """The one statement, once an engine."""
     table = schema.ledger
-    statement = tx.insert(table)
-    statement = statement.on_conflict_do_update(
-        index_elements=[table.c.org_id, table.c.lane],
-        set_={name: table.c[name] + statement.excluded[name] for name in ("applied", "duplicate", "dead")},
+    statement = insert(table).values(dict.fromkeys(table.c.keys()))
+    return cast(
+        "Insert",
+        statement.on_conflict_do_update(
+            index_elements=[table.c.org_id, table.c.lane],
+            set_={
+                name: table.c[name] + statement.excluded[name] for name in ("applied", "duplicate", "dead")
+            },
+        ),
     )
-    rows = [
-        {"org_id": org, "lane": lane, "applied": applied, "duplicate": duplicate, "dead": dead}
-        for org, (applied, duplicate, dead) in counts.items()
-    ]
-    if rows:
-        tx.run(statement, rows)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from holdfast.core.errors import Conflict
 from holdfast.events import deadletters, marks
-from holdfast.events.batch import Kinds, read_record, try_one
 from holdfast.events.deadletters import DeadLetter
+from holdfast.events.entry import Kinds, read_record
+from holdfast.events.sift import try_one
 from holdfast.journal.record import Record
 from holdfast.store.port import Tx
 

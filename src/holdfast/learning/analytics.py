@@ -26,7 +26,7 @@ def _no_data() -> msgspec.Raw:
     return msgspec.Raw(b"{}")
 
 
-class AnalyticsRecorded(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
+class AnalyticsRecorded(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, gc=False):
     """`analytics.recorded` v1: something that happened on a page; `data` is any JSON object."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}\Z")]
@@ -47,15 +47,19 @@ def apply_recorded(tx: Tx, batch: Sequence[Applied[AnalyticsRecorded]]) -> None:
     only the applier's marks keep an event from being counted twice. `last_at` is the latest receipt.
     Raises Rejected `not_a_member`.
     """
-    require_members(tx, ((event.org, event.user) for event in batch))
+    require_members(tx, [(event.org, event.user) for event in batch])
     rows: list[tuple[Any, ...]] = []
-    counts: dict[tuple[str, str, str, str, str, str], tuple[int, str]] = {}
+    counts: dict[tuple[str, str, str, str, str, str], list[Any]] = {}
     for event_id, org, user, _, received_at, occurred_at, body in batch:
         course, lesson, name = body.course_id, body.lesson_id, body.name
         rows.append((org, event_id, user, name, course, lesson, occurred_at, str(body.data, "utf-8")))
         key = (org, course or "", lesson or "", occurred_at[:10], user, name)
         known = counts.get(key)
-        counts[key] = (1, received_at) if known is None else (known[0] + 1, max(known[1], received_at))
+        if known is None:
+            counts[key] = [1, received_at]
+        else:
+            known[0] += 1
+            known[1] = max(known[1], received_at)
     append(tx, analytics_events, rows)
     upsert = _count(engine_insert(tx, activity))
     tx.many(upsert, [(*key, number, last_at) for key, (number, last_at) in counts.items()])

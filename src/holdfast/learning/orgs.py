@@ -99,7 +99,7 @@ def active_members(tx: Tx, user_ids: Iterable[str]) -> set[tuple[str, str]]:
     """
     found: set[tuple[str, str]] = set()
     for some in in_lists(list(dict.fromkeys(user_ids))):
-        found.update((row.org_id, row.user_id) for row in tx.rows(_MEMBERS, {"users": some}))
+        found.update(map(tuple, tx.rows(_MEMBERS, {"users": some})))
     return found
 
 
@@ -109,9 +109,9 @@ def require_members(tx: Tx, pairs: Iterable[tuple[str, str]]) -> None:
     Raises Rejected `not_a_member` naming the first who is not.
     """
     wanted = dict.fromkeys(pairs)
-    members = active_members(tx, (user for _, user in wanted))
-    for org, user in wanted:
-        if (org, user) not in members:
+    missing = wanted.keys() - active_members(tx, [user for _, user in wanted])
+    for org, user in wanted if missing else ():
+        if (org, user) in missing:
             raise Rejected(
                 f"user {user} is not an active member of org {org}",
                 code="not_a_member",

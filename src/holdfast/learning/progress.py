@@ -40,7 +40,7 @@ Seconds = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": MAX_
 # Their bounds are checked in `__post_init__`, whose words reach the sender as they stand.
 
 
-class Interval(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
+class Interval(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, gc=False):
     """A stretch of a session's own clock, in seconds."""
 
     session_id: Id
@@ -54,7 +54,7 @@ class Interval(msgspec.Struct, rename="camel", forbid_unknown_fields=True, froze
             raise ValueError("fromS must be 0 or more and not after toS")
 
 
-class LessonProgressed(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
+class LessonProgressed(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, gc=False):
     """`lesson.progressed` v1: how far, where the learner is now, and what stretch of time it took."""
 
     course_id: Id
@@ -71,7 +71,7 @@ class LessonProgressed(msgspec.Struct, rename="camel", forbid_unknown_fields=Tru
             raise ValueError("positionS must be 0 or more")
 
 
-class LessonCompleted(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
+class LessonCompleted(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, gc=False):
     """`lesson.completed` v1."""
 
     course_id: Id
@@ -98,20 +98,21 @@ def apply_progressed(tx: Tx, batch: Sequence[Applied[LessonProgressed]]) -> None
     _require_known(tx, batch)
     folded: dict[tuple[str, str, str, str], list[Any]] = {}
     spans: list[tuple[Any, ...]] = []
-    for event in batch:
-        body = event.body
-        key = (event.org, event.user, body.course_id, body.lesson_id)
-        at = event.received_at
+    for event_id, org, user, _, at, _, body in batch:
+        percent = body.percent
+        key = (org, user, body.course_id, body.lesson_id)
         row = folded.get(key)
         if row is None:
-            row = folded[key] = [body.percent, False, None, 0.0, "", at]
+            row = folded[key] = [percent, False, None, 0.0, "", at]
         else:
-            row[0] = max(row[0], body.percent)
+            row[0] = max(row[0], percent)
             row[5] = max(row[5], at)
-        if body.position_s is not None and (place := f"{at}|{event.id}") > row[4]:
-            row[3] = body.position_s
+        position_s = body.position_s
+        if position_s is not None and (place := f"{at}|{event_id}") > row[4]:
+            row[3] = position_s
             row[4] = place
-        if (span := body.interval) is not None:
+        span = body.interval
+        if span is not None:
             spans.append((*key, span.session_id, span.from_s, span.to_s))
     tx.many(_progress_upsert(engine_insert(tx, progress)), [(*key, *row) for key, row in folded.items()])
     if spans:
@@ -161,8 +162,8 @@ def apply_answered(tx: Tx, batch: Sequence[Applied[QuizAnswered]]) -> None:
 
 
 def _require_known(tx: Tx, batch: Sequence[Applied[Any]]) -> None:
-    require_members(tx, ((event.org, event.user) for event in batch))
-    wanted = dict.fromkeys((event.org, event.body.course_id, event.body.lesson_id) for event in batch)
+    require_members(tx, [(event.org, event.user) for event in batch])
+    wanted = dict.fromkeys([(org, body.course_id, body.lesson_id) for _, org, _, _, _, _, body in batch])
     found = _known_lessons(tx, wanted)
     for key in wanted:
         if key not in found:

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, Engine, Executable, Insert, Row, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
@@ -163,10 +164,13 @@ class SqliteStore:
             return connection
 
         # A connection a thread of ours: the writer has one thread, so it has one connection.
-        engine = (
-            create_engine("sqlite://", creator=connect, poolclass=StaticPool)
-            if self._path is None or not read_only
-            else create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=READERS)
+        shared = self._path is None or not read_only
+        engine = create_engine(
+            "sqlite://",
+            creator=connect,
+            json_serializer=lambda value: msgspec.json.encode(value).decode(),
+            json_deserializer=msgspec.json.decode,
+            **({"poolclass": StaticPool} if shared else {"poolclass": QueuePool, "pool_size": READERS}),
         )
         begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))

@@ -10,7 +10,8 @@ from sqlalchemy import func, insert, select
 from holdfast.core.errors import Rejected, Unavailable
 from holdfast.core.ids import uuid7
 from holdfast.events import marks
-from holdfast.events.batch import Kinds, apply_batch
+from holdfast.events.batch import apply_batch
+from holdfast.events.entry import Kinds
 from holdfast.journal.record import Record, envelope_head
 from holdfast.learning.catalog import kinds
 from holdfast.learning.scrub import Scrubber
@@ -47,9 +48,9 @@ def clicks(number: int) -> list[Record]:
     for at in range(1, number + 1):
         event_id = uuid7(1_767_225_600_000 + at)
         body = json.dumps({"name": "page.opened", "data": {"filler": "x" * 2000}}).encode()
-        facts = f',"userId":"ida","actorId":"ida","kind":"analytics.recorded","version":1,"occurredAt":"{AT}","body":'
+        facts = f',"userId":"ida","actorId":"ida","kind":"analytics.recorded","version":1,"occurredAt":"{AT}"'
         head = envelope_head(event_id, crc32(body), "analytics", "reef")
-        found.append(Record(at, AT, head + facts.encode() + body + b"}"))
+        found.append(Record(at, AT, head + facts.encode() + b',"body":' + body + b"}"))
     return found
 
 
