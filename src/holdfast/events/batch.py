@@ -13,7 +13,7 @@ import msgspec
 
 from holdfast.core.errors import Corrupt, Unavailable
 from holdfast.events import deadletters, marks, numbers
-from holdfast.events.entry import Envelope, Kinds, decode
+from holdfast.events.entry import UNREADABLE, Envelope, Kinds, decode
 from holdfast.events.kind import Applied, Kind
 from holdfast.events.sift import sift
 from holdfast.journal.record import Record
@@ -99,7 +99,7 @@ def _all(tx: Tx, kinds: Kinds, records: Sequence[Record]) -> _Done | None:
             counts[org] = counts.get(org, 0) + 1
             if envelope.seq is not None:
                 _hear(heard, envelope, received_at)
-    except (msgspec.DecodeError, ValueError):
+    except (*UNREADABLE, ValueError):
         return None
     try:
         with tx.savepoint():

@@ -31,7 +31,10 @@ class Envelope(msgspec.Struct, rename="camel", gc=False):
 
 
 decode: Final = msgspec.json.Decoder(Envelope).decode
-"""An envelope of a record's bytes. Raises msgspec.DecodeError."""
+"""An envelope of a record's bytes. Raises one of `UNREADABLE`."""
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for bytes that are not of its shape, not UTF-8, or nested beyond reason."""
 
 
 class Entry(NamedTuple):
@@ -68,7 +71,7 @@ def read_record(record: Record) -> Entry | Parked:
     """A record's envelope; Parked when its shape is not one this version reads."""
     try:
         envelope = decode(record.data)
-    except msgspec.DecodeError as fault:
+    except UNREADABLE as fault:
         # Its crc fits, so these are the bytes that were written.
         org, lane = owner(record.data)
         nobody = Envelope(

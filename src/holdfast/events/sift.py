@@ -6,11 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
 from holdfast.core.errors import Corrupt, HoldfastError, Rejected, Unavailable
 from holdfast.events import marks
-from holdfast.events.entry import Entry, Kinds, Parked, read_record
+from holdfast.events.entry import UNREADABLE, Entry, Kinds, Parked, read_record
 from holdfast.events.kind import Applied, Kind
 from holdfast.journal.record import Record
 from holdfast.store.port import Tx
@@ -88,7 +86,7 @@ def _apply(tx: Tx, kinds: Kinds, fresh: list[Entry]) -> tuple[list[Entry], list[
             record, envelope, _ = entry
             try:
                 body = decoder.decode(envelope.body)
-            except msgspec.DecodeError as fault:
+            except UNREADABLE as fault:
                 parked.append(Parked(entry, "invalid", str(fault)))
                 continue
             event = Applied(
