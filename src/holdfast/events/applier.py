@@ -18,7 +18,7 @@ from holdfast.core.backoff import full_jitter_s
 from holdfast.core.clock import Clock, rfc3339
 from holdfast.core.errors import Corrupt, Unavailable
 from holdfast.core.log import COUNT, LANE, POSITION
-from holdfast.events import deadletters, marks
+from holdfast.events import marks
 from holdfast.events.backlog import Backlog
 from holdfast.events.batch import LaneStopped, Outcome, apply_batch
 from holdfast.events.deadletters import DeadLetter
@@ -160,12 +160,8 @@ class Applier:
         now = rfc3339(self._clock.now_s())
 
         def work(tx: Tx) -> DeadLetter:
-            if org is not None:
-                row = deadletters.find(tx, letter_id)
-                if row.org_id != org:
-                    raise deadletters.unknown(letter_id)
             note(tx)
-            return redrive_one(tx, self._kinds, letter_id, actor, now)
+            return redrive_one(tx, self._kinds, letter_id, actor, now, org)
 
         return await self._store.run(None, work)
 

@@ -96,9 +96,9 @@ def letters(
     return [_letter(row) for row in tx.rows(statement)]
 
 
-def show(tx: Tx, letter_id: str) -> DeadLetter:
-    """One letter with its record. Raises Rejected `not_found`."""
-    row = find(tx, letter_id)
+def show(tx: Tx, letter_id: str, org: str | None = None) -> DeadLetter:
+    """One letter with its record, of one org or of any. Raises Rejected `not_found`."""
+    row = find(tx, letter_id, org)
     letter = _letter(row)
     try:
         msgspec.json.decode(row.record)
@@ -108,16 +108,28 @@ def show(tx: Tx, letter_id: str) -> DeadLetter:
     return letter
 
 
-def find(tx: Tx, letter_id: str) -> Row[Any]:
-    """A letter's row, by its id or by its event's where that names only one."""
+def find(tx: Tx, letter_id: str, org: str | None = None) -> Row[Any]:
+    """A letter's row, by its id or by its event's where that names only one, of one org or of any.
+
+    Ids are minted by devices: whoever knows one can have a letter of the same id in an org of
+    their own, and it must not stand in the way of the first.
+    """
     event_id, _, digest = letter_id.lower().partition(".")
     statement = select(_letters).where(_letters.c.event_id == event_id)
     if digest:
         if not _DIGEST.match(digest):
             raise unknown(letter_id)
         statement = statement.where(_letters.c.digest == int(digest, 16))
+    if org is not None:
+        statement = statement.where(_letters.c.org_id == org)
     rows: Sequence[Row[Any]] = tx.rows(statement)
-    if len(rows) != 1:
+    if len(rows) > 1:
+        raise Rejected(
+            f"more than one dead letter is called {letter_id!r}",
+            code="not_found",
+            hint="Name it as <event id>.<digest>, and the org it is of.",
+        )
+    if not rows:
         raise unknown(letter_id)
     return rows[0]
 

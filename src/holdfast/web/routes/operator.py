@@ -142,13 +142,13 @@ async def show(ask: Ask) -> DeadLetter:
 
 async def redrive(ask: Ask) -> DeadLetter:
     """Send one through again, with its old id."""
-    letter_id, actor = ask.path["letter_id"], ask.me.user_id
+    letter_id, actor, scope = ask.path["letter_id"], ask.me.user_id, _scope(ask)
 
     def audited(tx: Tx) -> None:
-        org = deadletters.find(tx, letter_id).org_id
+        org = deadletters.find(tx, letter_id, scope).org_id
         note_for(tx, org, actor, "deadletter.redrive", letter_id, {})
 
-    return await ask.portal.applier.redrive(_scope(ask), letter_id, actor, audited)
+    return await ask.portal.applier.redrive(scope, letter_id, actor, audited)
 
 
 async def discard(ask: Ask) -> DeadLetter:
