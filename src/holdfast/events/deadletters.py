@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
-from sqlalchemy import Row, and_, select, update
+from sqlalchemy import Row, select, tuple_, update
 
 from holdfast.core.errors import Conflict, Rejected
 from holdfast.journal.record import Record
@@ -83,17 +83,34 @@ def letters(
     limit: int = 100,
     after: str | None = None,
 ) -> list[DeadLetter]:
-    """Letters, the oldest first, without their records. `after`: the last one's `parkedAt` and id."""
-    statement = select(_letters).order_by(_letters.c.parked_at, _letters.c.event_id).limit(limit)
+    """Letters, the oldest first, without their records. `after`: the `place` of the last one seen.
+
+    Raises Rejected for an `after` that is no letter's place.
+    """
+    statement = select(_letters).order_by(*_ORDER).limit(limit)
     for column, value in (("status", status), ("code", code), ("kind", kind), ("user_id", user)):
         if value is not None:
             statement = statement.where(_letters.c[column] == value)
     if after is not None:
-        at, _, event_id = after.partition("|")
-        statement = statement.where(
-            (_letters.c.parked_at > at) | and_(_letters.c.parked_at == at, _letters.c.event_id > event_id)
-        )
+        statement = statement.where(tuple_(*_ORDER) > _read_place(after))
     return [_letter(row) for row in tx.rows(statement)]
+
+
+_ORDER = (_letters.c.parked_at, _letters.c.event_id, _letters.c.digest, _letters.c.org_id)
+"""A batch parks all of its letters at one time, and an event may have one a body and one an org."""
+
+
+def place(letter: DeadLetter) -> str:
+    """Where a letter stands in a listing, for `letters(after=)`."""
+    event_id, _, digest = letter.id.partition(".")
+    return f"{letter.parked_at}|{event_id}|{digest}|{letter.org_id}"
+
+
+def _read_place(text: str) -> tuple[str, str, int, str]:
+    parts = text.split("|")
+    if len(parts) != len(_ORDER) or not _DIGEST.match(parts[2]):
+        raise Rejected("after is not one of a page's next", hint="Leave it out to begin anew.")
+    return parts[0], parts[1], int(parts[2], 16), parts[3]
 
 
 def show(tx: Tx, letter_id: str, org: str | None = None) -> DeadLetter:

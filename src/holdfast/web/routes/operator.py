@@ -26,7 +26,7 @@ class LetterFilter(Wire):
     kind: Name | None = None
     user_id: Name | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
-    after: Annotated[str, msgspec.Meta(max_length=128)] | None = None
+    after: Annotated[str, msgspec.Meta(max_length=256)] | None = None
 
 
 class Letters(Said):
@@ -132,7 +132,7 @@ async def listing(ask: Ask) -> Letters:
 
     items = await ask.portal.store.read(_scope(ask), work)
     last = items[-1] if len(items) == wanted.limit else None
-    return Letters(items=items, next=f"{last.parked_at}|{last.event_id}" if last else None)
+    return Letters(items=items, next=deadletters.place(last) if last else None)
 
 
 async def show(ask: Ask) -> DeadLetter:
