@@ -19,7 +19,7 @@ from holdfast.web.table import CALLS
 from holdfast.wiring import make_app
 from tests.unit.web.portals import Asker, House, house
 
-EVERY_CALL = (*CALLS, call_for(CALLS))
+EVERY_CALL = (*CALLS, call_for(CALLS, ()))
 REFUSALS = {"not_signed_in", "forbidden", "org_forbidden", "csrf_refused"}
 
 
