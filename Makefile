@@ -53,6 +53,7 @@ bench: system-bench $(VENV) $(BENCH) $(CLIENT) ## Measure, and draw the figures
 	.venv/bin/python -m bench $(ARGS)
 
 docs: system-run $(VENV) ## Build the documentation into site/
+	.venv/bin/python tools/reference.py --check
 	.venv/bin/zensical build --strict --clean
 
 lock: system-lock ## Write the lock files anew (ARGS=--upgrade takes newer versions)

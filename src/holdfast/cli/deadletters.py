@@ -45,10 +45,16 @@ def deadletters() -> None:
 
 
 @deadletters.command("list")
-@click.option("--status", type=click.Choice(["parked", "redriven", "discarded", "exhausted"]))
+@click.option(
+    "--status",
+    type=click.Choice(["parked", "redriven", "discarded", "exhausted"]),
+    help="Only letters that are so.",
+)
 @click.option("--code", help="Only letters parked for this code.")
 @click.option("--kind", help="Only letters of this kind of event.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 500))
+@click.option(
+    "--limit", default=100, show_default=True, type=click.IntRange(1, 500), help="How many at most."
+)
 @_common
 @say.clear_errors
 def listing(status: str | None, code: str | None, kind: str | None, limit: int, **at: Any) -> None:  # noqa: ANN401
