@@ -36,7 +36,7 @@ def merge(ranges: Ranges, seqs: Iterable[int]) -> Ranges:
             merged[-1][1] = max(merged[-1][1], high)
         else:
             merged.append([low, high])
-    return merged[-MAX_RANGES:]
+    return _newest_gaps(merged)
 
 
 def union(one: Ranges, other: Ranges) -> Ranges:
@@ -47,7 +47,13 @@ def union(one: Ranges, other: Ranges) -> Ranges:
             merged[-1][1] = max(merged[-1][1], high)
         else:
             merged.append([low, high])
-    return merged[-MAX_RANGES:]
+    return _newest_gaps(merged)
+
+
+def _newest_gaps(ranges: Ranges) -> Ranges:
+    """Close the oldest gaps where there are too many: numbers that arrived must never count as missing."""
+    over = len(ranges) - MAX_RANGES
+    return ranges if over <= 0 else [[ranges[0][0], ranges[over][1]], *ranges[over + 1 :]]
 
 
 def state(ranges: Ranges) -> DeviceState:
