@@ -1,0 +1,80 @@
+"""What devices say of their own outboxes, added up per org and forgotten with age."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.core.clock import ManualClock
+from holdfast.events import reported
+from holdfast.events.reported import FORGET_S, Reported, ReportedQueues
+
+
+def test_devices_with_a_backlog_are_counted_per_org_with_its_sum_and_the_longest_lag(
+    clock: ManualClock,
+) -> None:
+    queues = ReportedQueues(clock)
+    queues.note("tide", "a", "3", "1500")
+    queues.note("tide", "b", "4", "200")
+    queues.note("tide", "c", "0", "9999")
+    queues.note("high", "a", "7", "2500")
+    assert queues.of("tide") == Reported(2, 7, 1500)
+    assert queues.of("high") == Reported(1, 7, 2500)
+    assert queues.of(None) == Reported(3, 14, 2500)
+    assert queues.of("nobody") == Reported(0, 0, 0)
+
+
+def test_a_device_s_last_word_counts(clock: ManualClock) -> None:
+    queues = ReportedQueues(clock)
+    queues.note("tide", "a", "30", "1500")
+    queues.note("tide", "a", "2", None)
+    assert queues.of("tide") == Reported(1, 2, 0)
+    queues.note("tide", "a", "0", "1")
+    assert queues.of("tide") == Reported(0, 0, 0)
+
+
+def test_a_word_of_ten_minutes_ago_says_nothing_about_now(clock: ManualClock) -> None:
+    queues = ReportedQueues(clock)
+    queues.note("tide", "a", "3", "10")
+    clock.advance(FORGET_S)
+    queues.note("tide", "b", "1", "1")
+    assert queues.of("tide") == Reported(2, 4, 10)
+    clock.advance(0.1)
+    assert queues.of("tide") == Reported(1, 1, 1)
+
+
+@pytest.mark.parametrize("backlog", [None, "", "-1", "1.5", "many", " 3", "1e3", "1234567890123"])
+def test_what_is_no_number_is_not_heard_and_leaves_what_was_said_before(
+    clock: ManualClock, backlog: str | None
+) -> None:
+    queues = ReportedQueues(clock)
+    queues.note("tide", "a", "3", "10")
+    queues.note("tide", "a", backlog, "99")
+    assert queues.of("tide") == Reported(1, 3, 10)
+
+
+@pytest.mark.parametrize("lag", [None, "", "-1", "soon", "9" * 13])
+def test_a_lag_that_is_no_number_counts_as_none(clock: ManualClock, lag: str | None) -> None:
+    queues = ReportedQueues(clock)
+    queues.note("tide", "a", "3", lag)
+    assert queues.of("tide") == Reported(1, 3, 0)
+
+
+@pytest.mark.parametrize("digits", ["²", "①", "٣"])
+def test_a_digit_of_any_script_does_no_harm(clock: ManualClock, digits: str) -> None:
+    queues = ReportedQueues(clock)
+    queues.note("tide", "a", digits, digits)
+    assert queues.of("tide").backlog in {0, 3}
+
+
+def test_beyond_its_size_the_device_heard_longest_ago_is_forgotten(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reported, "MOST", 3)
+    queues = ReportedQueues(clock)
+    for device in ("a", "b", "c"):
+        queues.note("tide", device, "1", None)
+    queues.note("tide", "a", "1", None)
+    queues.note("tide", "d", "10", None)
+    assert queues.of("tide") == Reported(3, 12, 0)
+    queues.note("tide", "b", "100", None)
+    assert queues.of("tide") == Reported(3, 111, 0)
