@@ -98,7 +98,8 @@ class _Work:
         self.fresh: list[Event] = []
         """To be appended and answered."""
         self.conflicts: list[Event] = []
-        """To be appended beside them, and answered already."""
+        """To be appended beside them; the receipt says that they are kept, so it waits for that too."""
+        self.conflict_places: list[int] = []
         self.twins: list[_Twin] = []
 
 
@@ -220,10 +221,12 @@ class Intake:
         flight = self._flight.get(event.org, {}).get(event.id)
         digest = known[0] if known else flight.digest(*key) if flight else seen.get(key, event.digest)
         if digest != event.digest:
-            work.receipts[at] = _conflict(event.id)
-            if not self._window.conflicted(event.org, event.id, event.digest):
+            if self._window.conflicted(event.org, event.id, event.digest):
+                work.receipts[at] = _conflict(event.id)
+            else:
                 # Journalled like any other: the applier keeps it as a dead letter.
                 work.conflicts.append(event)
+                work.conflict_places.append(at)
         elif known:
             work.receipts[at] = Receipt(event.id, "duplicate", position_text(known[1]), self._durable)
         elif flight or key in seen:
@@ -247,12 +250,18 @@ class Intake:
         for org in orgs:
             ids = [event[0] for event in fresh if event[1] == org]
             self._flight.setdefault(org, {}).update(dict.fromkeys(ids, write))
-        # By callback: a sender that goes away must not leave ids in flight, nor committed ones unknown.
-        done.add_done_callback(partial(self._landed, work, orgs))
+        if done.done():
+            # An engine may answer at once; a callback would come too late for this batch's own twins.
+            self._landed(work, orgs, done)
+        else:
+            # By callback: a sender that goes away must not leave ids in flight, nor committed ones unknown.
+            done.add_done_callback(partial(self._landed, work, orgs))
         first = await asyncio.shield(done)
         receipts, durable = work.receipts, self._durable
         for position, (at, event) in enumerate(zip(work.places, fresh, strict=True), first):
             receipts[at] = Receipt(event.id, "accepted", f"{position:016d}", durable)
+        for at, event in zip(work.conflict_places, work.conflicts, strict=True):
+            receipts[at] = _conflict(event.id)
 
     def _landed(self, work: _Work, orgs: set[str], future: asyncio.Future[int]) -> None:
         for org in orgs:
