@@ -41,6 +41,8 @@ class Served:
     environ: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
     """0 takes any; a test whose page must find the portal again names one."""
+    under: tuple[str, ...] = ()
+    """A program to start it under, such as one that takes rights away."""
     process: subprocess.Popen[str] | None = None
     url: str = ""
     _proofs: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class Served:
         with (self.folder / "portal.log").open("a") as said:
             command = [sys.executable, "-m", "holdfast", "serve", "--json", "--port", str(self.port)]
             self.process = subprocess.Popen(
-                [*command, "--data", str(self.data)],
+                [*self.under, *command, "--data", str(self.data)],
                 stdout=subprocess.PIPE,
                 stderr=said,
                 text=True,

@@ -4,10 +4,11 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given, seed, settings
 from hypothesis import strategies as st
 
 from holdfast.web.table import CALLS
@@ -16,11 +17,12 @@ from tests.served import NO_LIMITS, Served, completed, served
 
 DEADLINE_S = 1.0
 SHORT = {**NO_LIMITS, "HOLDFAST_BODY_TIMEOUT_S": "1", "HOLDFAST_HEAD_TIMEOUT_S": "1"}
-EXAMPLES = int(os.environ.get("HOLDFAST_SEEDS", "2")) * 100
 BATCH = b"/api/client/progress/batch"
 JSON = (b"Content-Type", b"application/json")
 
-bounded = settings(derandomize=True, database=None, deadline=None, max_examples=min(EXAMPLES, 5_000))
+bounded = settings(derandomize=True, database=None, deadline=None, max_examples=200)
+long = settings(database=None, deadline=None, max_examples=50 * int(os.environ.get("HOLDFAST_SEEDS", "200")))
+first_seed = seed(int(os.environ.get("HOLDFAST_FIRST_SEED", "1")))
 
 
 @pytest.fixture(scope="module")
@@ -141,34 +143,20 @@ def _plain(value: object) -> object:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-@bounded
-@given(
-    who=st.sampled_from(["anybody", "ada", "ben", "olu", "service"]),
-    method=_methods,
-    path=_paths,
-    media=_media,
-    headers=_headers,
-    body=_bodies,
-)
-@example("ada", b"POST", BATCH, b"application/json", [], b"[" * 100_000)
-@example("ada", b"GET", b"/" + b"a" * 300 + b".js", b"", [], b"")
-@example("ada", b"GET", b"/api/client/courses/%00/lessons/%00", b"", [], b"")
-@example("ben", b"GET", b"/api/admin/assignments?cursor=%00%2f%ff", b"", [], b"")
-@example("olu", b"GET", b"/api/admin/offline/deadletters/a.%00", b"", [], b"")
-@example("olu", b"GET", b"/api/admin/offline/deadletters/a." + b"f" * 200, b"", [], b"")
-@example(
-    "olu", b"GET", b"/api/admin/offline/ledger", b"", [(b"X-Org-Id", b"\xff\x00".replace(b"\x00", b""))], b""
-)
-def test_any_request_to_any_address(  # noqa: PLR0917 - what a request is made of
-    portal: Served,
-    proofs: dict[str, list[tuple[bytes, bytes]]],
-    who: str,
-    method: bytes,
-    path: bytes,
-    media: bytes,
-    headers: list[tuple[bytes, bytes]],
-    body: bytes,
-) -> None:
+_requests = {
+    "who": st.sampled_from(["anybody", "ada", "ben", "olu", "service"]),
+    "method": _methods,
+    "path": _paths,
+    "media": _media,
+    "headers": _headers,
+    "body": _bodies,
+}
+_pieces = st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=3)
+Proofs = dict[str, list[tuple[bytes, bytes]]]
+
+
+def require_an_answer(portal: Served, proofs: Proofs, asked: dict[str, Any]) -> None:
+    who, method, path, media, headers, body = (asked[name] for name in _requests)
     if path == b"/api/auth/logout":
         return  # the proofs are needed by the next example
     every = [*proofs[who], *headers, (b"Content-Type", media), (b"Connection", b"close")]
@@ -177,11 +165,46 @@ def test_any_request_to_any_address(  # noqa: PLR0917 - what a request is made o
     assert answer.status, (method, path)
 
 
+def asking(who: str, method: bytes, path: bytes, body: bytes = b"") -> dict[str, Any]:
+    """A request that was answered wrongly once, or might be."""
+    plain = {"media": b"application/json", "headers": []}
+    return {"who": who, "method": method, "path": path, "body": body, **plain}
+
+
+@pytest.mark.soak
+@first_seed
+@long
+@given(asked=st.fixed_dictionaries(_requests))
+def test_any_request_to_any_address_for_long(portal: Served, proofs: Proofs, asked: dict[str, Any]) -> None:
+    require_an_answer(portal, proofs, asked)
+
+
+@pytest.mark.soak
+@first_seed
+@long
+@given(pieces=_pieces)
+def test_any_bytes_at_all_for_long(portal: Served, pieces: list[bytes]) -> None:
+    require_sane(speak(portal, *pieces, finish=True), pieces)
+
+
+@bounded
+@given(**_requests)
+@example(**asking("ada", b"POST", BATCH, b"[" * 100_000))
+@example(**asking("ada", b"GET", b"/" + b"a" * 300 + b".js"))
+@example(**asking("ada", b"GET", b"/api/client/courses/%00/lessons/%00"))
+@example(**asking("ben", b"GET", b"/api/admin/assignments?after=%00%2f%ff"))
+@example(**asking("olu", b"GET", b"/api/admin/offline/deadletters/a.%00"))
+@example(**asking("olu", b"GET", b"/api/admin/offline/deadletters/a." + b"f" * 200))
+@example(**asking("olu", b"GET", b"/api/admin/offline/deadletters/a\xff"))
+def test_any_request_to_any_address(portal: Served, proofs: Proofs, **asked: Any) -> None:  # noqa: ANN401
+    require_an_answer(portal, proofs, asked)
+
+
 # Bytes that are no HTTP
 
 
 @bounded
-@given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=3))
+@given(_pieces)
 @example([b"GET / HTTP/9.9\r\n\r\n"])
 @example([b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
 @example([b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n"])

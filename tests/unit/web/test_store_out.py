@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import pytest
 from tests.served import NO_LIMITS, Served, completed, ledger_row, lesson_of, recorded, served, until
 
 BATCH = "/api/client/progress/batch"
+AS_ANYBODY = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+"""The superuser may write everywhere; started under this they may not."""
 STORE_FILES = ("store.sqlite3", "store.sqlite3-wal", "store.sqlite3-shm")
 
 
@@ -98,23 +100,12 @@ def portal(tmp_path: Path) -> Iterator[Served]:
         yield running
 
 
-@pytest.mark.parametrize(
-    "out",
-    [
-        pytest.param(locked, id="locked by another process"),
-        pytest.param(
-            unwritable,
-            id="a folder that may not be written",
-            marks=pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere"),
-        ),
-    ],
-)
-def test_a_store_that_goes_out_while_the_portal_runs(portal: Served, out: Callable[[Path], Any]) -> None:
+def test_a_store_that_is_locked_while_the_portal_runs(portal: Served) -> None:
     with portal.client("ada") as ada, portal.client("olu") as olu:
         course, lesson = lesson_of(ada)
         before = settled(olu)
         events = [completed(course, lesson) for _ in range(10)]
-        with out(portal.data):
+        with locked(portal.data):
             require_out_and_accepting(ada, olu, events)
             login = httpx2.post(
                 f"{portal.url}/api/auth/login",
@@ -128,21 +119,32 @@ def test_a_store_that_goes_out_while_the_portal_runs(portal: Served, out: Callab
         assert (after["duplicate"], after["dead"]) == (before["duplicate"], before["dead"])
 
 
+def replaced_by(put: Callable[[Path], object]) -> Callable[[Path], AbstractContextManager[None]]:
+    return lambda data: set_aside(data, put)
+
+
 @pytest.mark.parametrize(
-    "put",
+    "out",
     [
-        pytest.param(lambda path: path.write_bytes(b"rubbish " * 10_000), id="rubbish"),
-        pytest.param(lambda path: path.mkdir(), id="a folder"),
-        pytest.param(lambda path: path.symlink_to("/dev/full"), id="a device that takes nothing"),
+        pytest.param(replaced_by(lambda path: path.write_bytes(b"rubbish " * 10_000)), id="rubbish"),
+        pytest.param(replaced_by(lambda path: path.mkdir()), id="a folder"),
+        pytest.param(
+            replaced_by(lambda path: path.symlink_to("/dev/full")), id="a device that takes nothing"
+        ),
+        pytest.param(unwritable, id="a file and a folder that may not be written"),
     ],
 )
-def test_a_store_that_is_out_at_the_start(portal: Served, put: Callable[[Path], object]) -> None:
+def test_a_store_that_is_out_at_the_start(
+    portal: Served, out: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    if os.geteuid() == 0:
+        portal.under = AS_ANYBODY
     with portal.client("ada") as ada, portal.client("olu") as olu:
         course, lesson = lesson_of(ada)
         before = settled(olu)
     assert portal.stop() == 0
     events = [completed(course, lesson) for _ in range(10)]
-    with set_aside(portal.data, put):
+    with out(portal.data):
         portal.start()
         with portal.client("ada") as ada, portal.client("olu") as olu:
             require_out_and_accepting(ada, olu, events)
