@@ -1,0 +1,1 @@
+"""Benches: what Holdfast costs, held against the bare work it can't go without."""

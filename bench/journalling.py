@@ -1,0 +1,135 @@
+"""The journal alone: appending, against the same bytes written raw in the groups it made of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from bench.figure import Figure, Scale, alternate
+from bench.folder import work_folder
+from bench.portal import judged
+from bench.school import frames
+from holdfast.journal.disk import OsDisk
+from holdfast.journal.file import FileJournal
+from holdfast.journal.record import Event
+from holdfast.web.server import settle_memory
+
+_SHAPES: Final = ((8, 100), (256, 1))
+"""(appenders at once, events in each frame)"""
+
+
+class Noting(OsDisk):
+    """The machine's disk, which remembers what was written between one sync and the next."""
+
+    def __init__(self) -> None:
+        """Nothing written yet."""
+        self.groups: list[bytes] = []
+        self._since: list[bytes] = []
+
+    def write(self, fd: int, data: bytes | memoryview, offset: int) -> int:
+        """pwrite(2)."""
+        written = super().write(fd, data, offset)
+        self._since.append(bytes(data[:written]) if written < len(data) else _whole(data))
+        return written
+
+    def sync(self, fd: int) -> None:
+        """fdatasync(2)."""
+        super().sync(fd)
+        self.groups.append(b"".join(self._since) if len(self._since) > 1 else self._since[0])
+        self._since = []
+
+
+def _whole(data: bytes | memoryview) -> bytes:
+    """The bytes behind a view of all of them, without a copy."""
+    behind = data.obj if isinstance(data, memoryview) else data
+    return behind if isinstance(behind, bytes) and len(behind) == len(data) else bytes(data)
+
+
+def run(scale: Scale) -> list[Figure]:
+    """One figure a shape of load."""
+    found = []
+    with work_folder() as folder:
+        for appenders, per_frame in _SHAPES:
+            number = scale.size(240_000 if per_frame > 1 else 60_000, 8_000)
+            made = islice(frames("lesson.progressed", 100), number // 100)
+            found.append(_measure(folder, judged(folder, made, "progress"), appenders, per_frame, scale))
+    return found
+
+
+def _measure(folder: Path, events: list[Event], appenders: int, per_frame: int, scale: Scale) -> Figure:
+    settle_memory()
+    groups: list[bytes] = []
+    sizes: list[int] = []
+
+    def ours() -> float:
+        disk = Noting()
+        at = folder / "journal"
+        shutil.rmtree(at, ignore_errors=True)
+        journal = FileJournal(at, disk=disk, segment_bytes=1 << 30)
+        began = 0.0
+
+        async def work() -> None:
+            nonlocal began
+            waiting = iter(_framed(events, per_frame))
+            began = time.perf_counter()
+            await asyncio.gather(*(_append(journal, waiting) for _ in range(appenders)))
+
+        try:
+            uvloop.run(work())
+            took_s = time.perf_counter() - began
+        finally:
+            journal.close()
+        groups[:] = disk.groups
+        sizes.append(len(groups))
+        return len(events) / took_s
+
+    def raw() -> float:
+        at = folder / "raw"
+        at.unlink(missing_ok=True)
+        fd = os.open(at, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        offset = 0
+        try:
+            began = time.perf_counter()
+            for group in groups:
+                offset += os.pwrite(fd, group, offset)
+                os.fdatasync(fd)
+            return len(events) / (time.perf_counter() - began)
+        finally:
+            os.close(fd)
+
+    mine, peers = alternate(scale.size(2 * scale.rounds - 1, 1), ours, raw)
+    written = sum(map(len, groups))
+    return Figure(
+        bench="journal",
+        name=f"{appenders} appenders of {per_frame}",
+        unit="events/s",
+        how=f"{len(events):,} events appended to the file journal by {appenders} tasks at once, "
+        f"{per_frame} a frame, each task waiting for its frame to be durable before the next.",
+        ours=mine,
+        peer_is="pwrite and fdatasync of the same bytes in the same groups, as the journal made them in "
+        "the round before.",
+        peer=peers,
+        least_ratio=0.65,
+        facts={
+            "bytesPerEvent": round(written / len(events)),
+            "eventsPerGroup": round(len(events) * len(sizes) / sum(sizes), 1),
+        },
+    )
+
+
+def _framed(events: list[Event], per_frame: int) -> Iterator[Sequence[Event]]:
+    for at in range(0, len(events), per_frame):
+        yield events[at : at + per_frame]
+
+
+async def _append(journal: FileJournal, waiting: Iterator[Sequence[Event]]) -> None:
+    for frame in waiting:
+        await journal.append(frame)
