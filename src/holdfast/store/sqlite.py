@@ -99,8 +99,8 @@ def _worded() -> Iterator[None]:
         yield
     except DBAPIError as fault:
         raise _translate(fault.orig) from fault
-    except (sqlite3.Error, OverflowError) as fault:
-        # The driver itself refuses numbers beyond 64 bits.
+    except (sqlite3.Error, OverflowError, UnicodeEncodeError) as fault:
+        # The driver itself refuses numbers beyond 64 bits, and text that is no Unicode.
         raise _translate(fault) from fault
 
 
@@ -285,7 +285,7 @@ def _translate(fault: BaseException | None) -> HoldfastError:
         return Corrupt(f"the store's file is damaged: {fault}", code="store_corrupt", hint=hint)
     if code in _DATA_FAULTS:
         return Rejected(f"the data breaks a rule of the tables: {fault}", code="poison")
-    if isinstance(fault, sqlite3.DataError | sqlite3.InterfaceError | OverflowError):
+    if isinstance(fault, sqlite3.DataError | sqlite3.InterfaceError | OverflowError | UnicodeEncodeError):
         return Rejected(f"the data does not fit the tables: {fault}", code="poison")
     return Unavailable(f"the store does not answer: {fault}", retry_s=5.0)
 
