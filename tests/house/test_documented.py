@@ -91,7 +91,7 @@ def test_no_runbook_is_an_orphan() -> None:
 
 def test_the_commands_that_pages_name_are_there() -> None:
     known = command_paths(commands, "holdfast")
-    for page in [*DOCS.rglob("*.md"), ROOT / "README.md"]:
+    for page in PAGES:
         for line in page.read_text().splitlines():
             for words in re.findall(
                 r"(?:\$ |`|\(|\$\()holdfast ([a-z-]+(?: (?:demo|list|show|redrive|discard))?)", line
@@ -104,14 +104,17 @@ def test_the_commands_that_pages_name_are_there() -> None:
 def test_the_settings_and_metrics_that_pages_name_are_there() -> None:
     settings = {each.variable for each in SETTINGS} | {"HOLDFAST_TOKEN"}
     metrics = (DOCS / "reference/metrics.md").read_text()
-    for page in [*DOCS.rglob("*.md"), ROOT / "README.md"]:
+    for page in PAGES:
         text = page.read_text()
         assert set(re.findall(r"HOLDFAST_[A-Z_]+", text)) <= settings, page.name
         for metric in re.findall(r"\bholdfast_[a-z0-9_]+", text):
             assert metric in metrics or metric == "holdfast_session", (page.name, metric)
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
     text = re.sub(r"`[^`\n]*`", "", page.read_text())  # what stands in code is no link
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
