@@ -6,9 +6,10 @@ append and one upsert.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from functools import cache
-from typing import Annotated, Any
+from functools import cache, lru_cache
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -16,10 +17,19 @@ from sqlalchemy import Insert, case
 
 from holdfast.events.kind import Applied
 from holdfast.learning.orgs import require_members
-from holdfast.learning.progress import Id
+from holdfast.learning.progress import SEEN_IDS, SeenId, is_id, not_ids
 from holdfast.learning.statements import EngineInsert, append, engine_insert, insert_all
 from holdfast.store.port import Tx
 from holdfast.store.schema import activity, analytics_events
+
+NAME_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.-]{0,99}\Z"
+_NAME = re.compile(NAME_PATTERN)
+
+
+@lru_cache(SEEN_IDS)
+def is_name(text: str) -> bool:
+    """Whether something can be called so; remembered of the latest, for few are new."""
+    return _NAME.match(text) is not None
 
 
 def _no_data() -> msgspec.Raw:
@@ -29,13 +39,18 @@ def _no_data() -> msgspec.Raw:
 class AnalyticsRecorded(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, gc=False):
     """`analytics.recorded` v1: something that happened on a page; `data` is any JSON object."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}\Z")]
-    course_id: Id | None = None
-    lesson_id: Id | None = None
+    name: Annotated[str, Meta(extra_json_schema={"pattern": NAME_PATTERN})]
+    course_id: SeenId | None = None
+    lesson_id: SeenId | None = None
     data: msgspec.Raw = msgspec.field(default_factory=_no_data)
 
     def __post_init__(self) -> None:
-        """Refuse data that is no object; what is in it stays unread."""
+        """Refuse names and ids that can't be one, and data that is no object; what is in it stays unread."""
+        if not is_name(self.name):
+            raise ValueError("name must be 1 to 100 letters, digits and _ . -, and begin with a letter")
+        for each in (self.course_id, self.lesson_id):
+            if each is not None and not is_id(each):
+                raise ValueError(not_ids("courseId and lessonId"))
         if memoryview(self.data)[0] != ord("{"):
             raise ValueError("data must be an object")
 

@@ -7,8 +7,9 @@ set. Nothing here trusts a device's clock for order.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import Annotated, Any, Final
 
@@ -33,23 +34,37 @@ GRID_SLACK: Final = 4
 _Lesson = tuple[str, str, str]
 """(org, course, lesson)"""
 
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z"
+_ID = re.compile(ID_PATTERN)
+SEEN_IDS: Final = 4096
+Id = Annotated[str, Meta(pattern=ID_PATTERN)]
 """Id of a course, lesson, question or choice."""
+SeenId = Annotated[str, Meta(extra_json_schema={"pattern": ID_PATTERN})]
+"""The same, in the bodies that come by the thousand: `__post_init__` checks it by `is_id`, because few
+are new, and to match one costs more than to read all the rest of its event."""
 Percent = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 100})]
 Seconds = Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": MAX_S})]
 # Their bounds are checked in `__post_init__`, whose words reach the sender as they stand.
 
 
+@lru_cache(SEEN_IDS)
+def is_id(text: str) -> bool:
+    """Whether a text can be an id; remembered of the latest."""
+    return _ID.match(text) is not None
+
+
 class Interval(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, gc=False):
     """A stretch of a session's own clock, in seconds."""
 
-    session_id: Id
+    session_id: SeenId
     from_s: Seconds
     to_s: Seconds
     seq: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no stretch of time."""
+        """Refuse what is no stretch of time, or of no session."""
+        if not is_id(self.session_id):
+            raise ValueError(not_ids("sessionId"))
         if not 0 <= self.from_s <= self.to_s <= MAX_S:
             raise ValueError("fromS must be 0 or more and not after toS")
 
@@ -57,14 +72,16 @@ class Interval(msgspec.Struct, rename="camel", forbid_unknown_fields=True, froze
 class LessonProgressed(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, gc=False):
     """`lesson.progressed` v1: how far, where the learner is now, and what stretch of time it took."""
 
-    course_id: Id
-    lesson_id: Id
+    course_id: SeenId
+    lesson_id: SeenId
     percent: Percent
     position_s: Seconds | None = None
     interval: Interval | None = None
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of bounds, in words."""
+        """Refuse ids that can't be one and numbers out of bounds, in words."""
+        if not (is_id(self.course_id) and is_id(self.lesson_id)):
+            raise ValueError(not_ids("courseId and lessonId"))
         if not 0 <= self.percent <= 100:  # noqa: PLR2004 - a percentage
             raise ValueError("percent must be 0 to 100")
         if self.position_s is not None and not 0 <= self.position_s <= MAX_S:
@@ -74,8 +91,13 @@ class LessonProgressed(msgspec.Struct, rename="camel", forbid_unknown_fields=Tru
 class LessonCompleted(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, gc=False):
     """`lesson.completed` v1."""
 
-    course_id: Id
-    lesson_id: Id
+    course_id: SeenId
+    lesson_id: SeenId
+
+    def __post_init__(self) -> None:
+        """Refuse ids that can't be one."""
+        if not (is_id(self.course_id) and is_id(self.lesson_id)):
+            raise ValueError(not_ids("courseId and lessonId"))
 
 
 class QuizAnswered(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
@@ -85,6 +107,11 @@ class QuizAnswered(msgspec.Struct, rename="camel", forbid_unknown_fields=True, f
     lesson_id: Id
     question_id: Id
     choice_ids: Annotated[list[Id], Meta(min_length=1, max_length=20)]
+
+
+def not_ids(names: str) -> str:
+    """What to tell whose ids can't be one."""
+    return f"{names} must be 1 to 128 letters, digits and . _ -, and begin with a letter or digit"
 
 
 # Apply
