@@ -151,7 +151,8 @@ def test_each_assigning_event_is_audited_once_under_its_orgs_and_its_own_id(tx: 
     for _ in range(2):
         apply_assigned(tx, [assigned(1, "ada", "cleo")])
     ((note_id, at, org, actor, act, subject, details),) = table(tx, audit)
-    assert (note_id, org, actor, act, subject) == ("tide/id-000001", "tide", "ben", "course.assigned", "knots")
+    assert (note_id, org, actor) == ("tide/id-000001", "tide", "ben")
+    assert (act, subject) == ("course.assigned", "knots")
     assert at == assigned(1, "ada").received_at
     assert details == {"users": 2, "assigned": 1, "refused": 1}
 
