@@ -80,11 +80,12 @@ class FileJournal:
         self._segment_bytes = segment_bytes
         self._waiting_limit_bytes = waiting_bytes
         _make_folder(folder, self._disk)
-        self._lock_fd = _lock(folder)
+        self._lock_fd: int | None = _lock(folder)
         try:
             found: Recovered = recover(folder, self._disk, self._clock)
         except BaseException:
             os.close(self._lock_fd)
+            self._lock_fd = None
             raise
         self._reader = Reader(folder, found.segments)
         self._fd = found.fd
@@ -182,7 +183,9 @@ class FileJournal:
                 self._disk.close(self._fd)
             self._fd = None
         self._reader.close()
-        os.close(self._lock_fd)
+        if self._lock_fd is not None:  # closed twice, its number could be another file's by now
+            os.close(self._lock_fd)
+            self._lock_fd = None
 
     # Beside the port: this engine's own process can say at once that there is something to read.
 
