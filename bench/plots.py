@@ -76,7 +76,7 @@ def _ratios(axes: Axes, figures: list[Figure]) -> None:
     axes.barh(range(len(shown)), ratios, height=0.6, color=colours)
     for at, figure in enumerate(shown):
         text = f"{number(figure.ratio)}: {number(figure.value)} {figure.unit}"
-        axes.text(ratios[at] + 0.01, at, text, va="center", fontsize=8)
+        axes.text(max(ratios[at], figure.least_ratio or 0.0) + 0.02, at, text, va="center", fontsize=8)
         if figure.least_ratio is not None:
             axes.plot([figure.least_ratio] * 2, [at - 0.4, at + 0.4], color="black", linewidth=2)
     axes.set_yticks(range(len(shown)), [f"{figure.bench}: {figure.name}" for figure in shown], fontsize=8)
