@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from sqlalchemy import Connection, Engine, Executable, Insert, Row, Table, create_engine, event
@@ -90,6 +90,16 @@ class SqliteTx:
         # Also around its own end: a full disk rolls the whole transaction back, and the savepoint is gone.
         with _worded(), self._connection.begin_nested():
             yield
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Refuse to write meanwhile."""
+        driver: Any = self._connection.connection.driver_connection
+        driver.execute("PRAGMA query_only=ON")
+        try:
+            yield
+        finally:
+            driver.execute("PRAGMA query_only=OFF")
 
 
 @contextmanager
@@ -211,18 +221,19 @@ class SqliteStore:
         return StoreStats("sqlite", ok, at_s, reason, _p95(self._write_ms), _p95(self._read_ms))
 
     def close(self) -> None:
-        """Finish what runs, checkpoint, let go."""
+        """Finish what runs, checkpoint, let go; the second time, do nothing."""
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
         if self._read_engine is not self._write_engine:
             self._read_engine.dispose()
-        if self._path is not None:
+        if self._lock_fd is not None:
             with contextlib.suppress(Exception), self._write_engine.connect() as connection:
                 # A checkpoint that fails loses nothing: the next start replays the WAL.
                 connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
         self._write_engine.dispose()
         if self._lock_fd is not None:
             os.close(self._lock_fd)
+            self._lock_fd = None  # its number may be another file's from now on
 
     # Inside
 
@@ -234,12 +245,15 @@ class SqliteStore:
         return result
 
     def _read(self, org: str | None, work: Callable[[Tx], T]) -> T:
-        if self._read_engine is self._write_engine:
-            return self._write(org, work)
         self._ready()
         began = time.perf_counter()
-        with self._translated(self._read_engine), self._read_engine.begin() as connection:
-            result = work(SqliteTx(connection, org))
+        if self._read_engine is self._write_engine:
+            # In memory there is one connection: for a read it may do what a reader's own could.
+            with self.transaction(org) as tx, cast("SqliteTx", tx).reading():
+                result = work(tx)
+        else:
+            with self._translated(self._read_engine), self._read_engine.begin() as connection:
+                result = work(SqliteTx(connection, org))
         self._read_ms.append((time.perf_counter() - began) * 1000)
         return result
 
