@@ -106,9 +106,7 @@ def list_assignments(
     rows = tx.rows(asked)
     items = [_item(row, now) for row in rows[:limit]]
     more = len(rows) > limit
-    return AssignmentPage(
-        items=items, next=f"{items[-1].course_id}/{items[-1].user_id}" if more else None
-    )
+    return AssignmentPage(items=items, next=f"{items[-1].course_id}/{items[-1].user_id}" if more else None)
 
 
 def _lesson_counts(org: str) -> tuple[ScalarSelect[int], ScalarSelect[int]]:
