@@ -115,26 +115,28 @@ async def crashed_at(call: int, crash: Crash, folder: Path) -> None:
 @pytest.mark.parametrize("seed", seeds(3, soaked=SOAKED // 4))
 @pytest.mark.parametrize("trouble", [False, True], ids=["a good disk", "a disk in trouble"])
 async def test_whatever_a_crash_leaves_what_was_synced_is_read(
-    tmp_path: Path,
+    quick_path: Path,
     seed: int,
     trouble: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     random = Random(seed)
-    log = await recorded(tmp_path / "run", random, trouble=trouble)
+    log = await recorded(quick_path / "run", random, trouble=trouble)
     disks = Disks(random)
     number = 0
     for at, call in enumerate(log):
         disks.take(call)
         for crash in disks.crashes(most=5):
             number += 1
-            await crashed_at(at, crash, tmp_path / f"crash-{number}")
+            await crashed_at(at, crash, quick_path / f"crash-{number}")
     assert number > 100
 
 
 @pytest.mark.parametrize("seed", seeds(2, soaked=SOAKED // 4))
-async def test_a_crash_while_recovering_from_a_crash_costs_nothing_either(tmp_path: Path, seed: int) -> None:
+async def test_a_crash_while_recovering_from_a_crash_costs_nothing_either(
+    quick_path: Path, seed: int
+) -> None:
     random = Random(seed)
-    log = await recorded(tmp_path / "run", random, trouble=True)
+    log = await recorded(quick_path / "run", random, trouble=True)
     first = Disks(random)
     number = 0
     for at, call in enumerate(log):
@@ -142,7 +144,7 @@ async def test_a_crash_while_recovering_from_a_crash_costs_nothing_either(tmp_pa
         if random.random() < 0.5:
             continue
         for crash in first.crashes(most=1):
-            folder = tmp_path / f"crash-{number}"
+            folder = quick_path / f"crash-{number}"
             crash.lay(folder)
             disk = RecordingDisk()
             journal = FileJournal(folder, disk=disk, segment_bytes=SEGMENT_BYTES)
@@ -154,5 +156,5 @@ async def test_a_crash_while_recovering_from_a_crash_costs_nothing_either(tmp_pa
                 second.take(again)
                 for state in second.crashes(most=2):
                     number += 1
-                    await crashed_at(at, state, tmp_path / f"crash-{number}")
+                    await crashed_at(at, state, quick_path / f"crash-{number}")
     assert number > 50

@@ -56,17 +56,17 @@ def changed(text: bytes, at: int, random: Random) -> bytes:
 
 @pytest.mark.parametrize("name", ["sealed", "sealed without its index", "active"])
 async def test_what_the_flip_did_not_touch_is_read_and_verify_names_the_line(
-    tmp_path: Path, name: str
+    quick_path: Path, name: str
 ) -> None:
     random = Random(name)
-    whole = tmp_path / "whole"
+    whole = quick_path / "whole"
     made = await two_segments(whole)
     victim = segment.ACTIVE if name == "active" else segment.sealed_name(1)
     if name != "sealed":
         (whole / segment.sealed_name(1)).with_suffix(".index.json").unlink()
     text = (whole / victim).read_bytes()
     for at in range(len(text)):
-        folder = tmp_path / str(at)
+        folder = quick_path / str(at)
         copied(whole, folder, {victim: changed(text, at, random)})
         lost = touched(text, at)
         journal = FileJournal(folder, disk=QuickDisk())
@@ -99,9 +99,9 @@ async def test_what_the_flip_did_not_touch_is_read_and_verify_names_the_line(
         shutil.rmtree(folder)
 
 
-async def test_a_flip_in_the_first_line_of_an_empty_segment_costs_no_other_segment(tmp_path: Path) -> None:
+async def test_a_flip_in_the_first_line_of_an_empty_segment_costs_no_other_segment(quick_path: Path) -> None:
     """Its first position is read from that line; a wrong guess gave it the name of the first segment."""
-    folder = tmp_path / "folder"
+    folder = quick_path / "folder"
     journal = FileJournal(folder, disk=QuickDisk())
     await put(journal, [event(1)])
     seal(journal)
@@ -120,8 +120,8 @@ async def test_a_flip_in_the_first_line_of_an_empty_segment_costs_no_other_segme
     again.close()
 
 
-async def test_a_torn_tail_of_every_length_is_cut_and_the_rest_stays(tmp_path: Path) -> None:
-    whole = tmp_path / "whole"
+async def test_a_torn_tail_of_every_length_is_cut_and_the_rest_stays(quick_path: Path) -> None:
+    whole = quick_path / "whole"
     journal = FileJournal(whole, disk=QuickDisk())
     made = [event(at) for at in range(5)]
     await put(journal, made[:2])
@@ -130,7 +130,7 @@ async def test_a_torn_tail_of_every_length_is_cut_and_the_rest_stays(tmp_path: P
     journal.close()
     text = (whole / segment.ACTIVE).read_bytes()
     for end in range(len(text) + 1):
-        folder = tmp_path / str(end)
+        folder = quick_path / str(end)
         folder.mkdir()
         (folder / segment.ACTIVE).write_bytes(text[:end])
         journal = FileJournal(folder, disk=QuickDisk())
@@ -146,8 +146,8 @@ async def test_a_torn_tail_of_every_length_is_cut_and_the_rest_stays(tmp_path: P
 @pytest.mark.parametrize(
     "garbage", [b"", b"{", b"{}", b"\0" * 90, b'{"first":1,"last":9,"bytes":1,"sha":"","orgs":{}}']
 )
-async def test_an_index_that_is_garbage_is_made_anew(tmp_path: Path, garbage: bytes) -> None:
-    folder = tmp_path / "folder"
+async def test_an_index_that_is_garbage_is_made_anew(quick_path: Path, garbage: bytes) -> None:
+    folder = quick_path / "folder"
     made = await two_segments(folder)
     index = (folder / segment.sealed_name(1)).with_suffix(".index.json")
     good = json.loads(index.read_bytes())
@@ -159,8 +159,8 @@ async def test_an_index_that_is_garbage_is_made_anew(tmp_path: Path, garbage: by
     assert json.loads(index.read_bytes()) == good
 
 
-async def test_an_index_of_another_state_of_its_segment_is_not_believed(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
+async def test_an_index_of_another_state_of_its_segment_is_not_believed(quick_path: Path) -> None:
+    folder = quick_path / "folder"
     made = await two_segments(folder)
     index = (folder / segment.sealed_name(1)).with_suffix(".index.json")
     said = json.loads(index.read_bytes())
