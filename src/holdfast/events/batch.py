@@ -6,7 +6,8 @@ anything is refused on it, what it did is undone and `sift` finds out which even
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -65,7 +66,7 @@ class _Group(NamedTuple):
     """A batch's events of one kind."""
 
     kind: Kind
-    decoder: msgspec.json.Decoder[msgspec.Struct]
+    read: Callable[[msgspec.Raw], object]
     events: list[Applied[Any]]
 
 
@@ -74,29 +75,31 @@ def _all(tx: Tx, kinds: Kinds, records: Sequence[Record]) -> _Done | None:
     groups: dict[tuple[str, int], _Group] = {}
     rows: list[tuple[str, str, int, int]] = []
     heard: dict[numbers.Device, numbers.Heard] = {}
-    counts: dict[str, int] = {}
     new = tuple.__new__  # half the price of a NamedTuple's own constructor
     try:
         # One pass, so that a record's bytes and strings are still in the processor's cache.
         for position, received_at, data in records:
             envelope = decode(data)
-            org, event_id = envelope.org_id, envelope.id
             key = (envelope.kind, envelope.version)
             group = groups.get(key)
             if group is None:
                 found = kinds.find(*key)
                 if found is None:
                     return None
-                group = groups[key] = _Group(*found, [])
-            body = group.decoder.decode(envelope.body)
-            group.events.append(
-                new(
-                    Applied,
-                    (event_id, org, envelope.user_id, position, received_at, envelope.occurred_at, body),
-                )
+                group = groups[key] = _Group(found[0], found[1].decode, [])
+            _, read, events = group
+            org, event_id = envelope.org_id, envelope.id
+            facts = (
+                event_id,
+                org,
+                envelope.user_id,
+                position,
+                received_at,
+                envelope.occurred_at,
+                read(envelope.body),
             )
+            events.append(new(Applied, facts))
             rows.append((org, event_id, int(envelope.digest, 16), position))
-            counts[org] = counts.get(org, 0) + 1
             if envelope.seq is not None:
                 _hear(heard, envelope, received_at)
     except (*UNREADABLE, ValueError):
@@ -110,6 +113,7 @@ def _all(tx: Tx, kinds: Kinds, records: Sequence[Record]) -> _Done | None:
         raise
     except Exception:  # noqa: BLE001 - whatever it was, sifting finds the event and its reason
         return None
+    counts = Counter([row[0] for row in rows])
     return {org: (number, 0, 0) for org, number in counts.items()}, heard
 
 

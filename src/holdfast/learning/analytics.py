@@ -62,7 +62,6 @@ def apply_recorded(tx: Tx, batch: Sequence[Applied[AnalyticsRecorded]]) -> None:
     only the applier's marks keep an event from being counted twice. `last_at` is the latest receipt.
     Raises Rejected `not_a_member`.
     """
-    require_members(tx, [(event.org, event.user) for event in batch])
     rows: list[tuple[Any, ...]] = []
     counts: dict[tuple[str, str, str, str, str, str], list[Any]] = {}
     for event_id, org, user, _, received_at, occurred_at, body in batch:
@@ -75,6 +74,7 @@ def apply_recorded(tx: Tx, batch: Sequence[Applied[AnalyticsRecorded]]) -> None:
         else:
             known[0] += 1
             known[1] = max(known[1], received_at)
+    require_members(tx, [(org, user) for org, _, _, _, user, _ in counts])
     append(tx, analytics_events, rows)
     upsert = _count(engine_insert(tx, activity))
     tx.many(upsert, [(*key, number, last_at) for key, (number, last_at) in counts.items()])

@@ -33,6 +33,8 @@ GRID_SLACK: Final = 4
 
 _Lesson = tuple[str, str, str]
 """(org, course, lesson)"""
+_Place = tuple[str, str, str, str]
+"""(org, user, course, lesson)"""
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z"
 _ID = re.compile(ID_PATTERN)
@@ -122,25 +124,23 @@ def apply_progressed(tx: Tx, batch: Sequence[Applied[LessonProgressed]]) -> None
 
     Raises Rejected `course_unknown`, `not_a_member`.
     """
-    _require_known(tx, batch)
-    folded: dict[tuple[str, str, str, str], list[Any]] = {}
+    folded: dict[_Place, list[Any]] = {}
     spans: list[tuple[Any, ...]] = []
     for event_id, org, user, _, at, _, body in batch:
-        percent = body.percent
         key = (org, user, body.course_id, body.lesson_id)
+        percent, position_s, span = body.percent, body.position_s, body.interval
         row = folded.get(key)
         if row is None:
             row = folded[key] = [percent, False, None, 0.0, "", at]
         else:
             row[0] = max(row[0], percent)
             row[5] = max(row[5], at)
-        position_s = body.position_s
         if position_s is not None and (place := f"{at}|{event_id}") > row[4]:
             row[3] = position_s
             row[4] = place
-        span = body.interval
         if span is not None:
             spans.append((*key, span.session_id, span.from_s, span.to_s))
+    _require_known(tx, folded)
     tx.many(_progress_upsert(engine_insert(tx, progress)), [(*key, *row) for key, row in folded.items()])
     if spans:
         add_once(tx, intervals, spans)
@@ -151,13 +151,13 @@ def apply_completed(tx: Tx, batch: Sequence[Applied[LessonCompleted]]) -> None:
 
     Raises Rejected `course_unknown`, `not_a_member`.
     """
-    _require_known(tx, batch)
-    folded: dict[tuple[str, str, str, str], tuple[str, str]] = {}
+    folded: dict[_Place, tuple[str, str]] = {}
     for event in batch:
         key = (event.org, event.user, event.body.course_id, event.body.lesson_id)
         at = event.received_at
         first, last = folded.get(key, (at, at))
         folded[key] = (min(first, at), max(last, at))
+    _require_known(tx, folded)
     tx.many(
         _progress_upsert(engine_insert(tx, progress)),
         [(*key, 100.0, True, first, 0.0, "", last) for key, (first, last) in folded.items()],
@@ -188,9 +188,10 @@ def apply_answered(tx: Tx, batch: Sequence[Applied[QuizAnswered]]) -> None:
     add_once(tx, answers, rows)
 
 
-def _require_known(tx: Tx, batch: Sequence[Applied[Any]]) -> None:
-    require_members(tx, [(event.org, event.user) for event in batch])
-    wanted = dict.fromkeys([(org, body.course_id, body.lesson_id) for _, org, _, _, _, _, body in batch])
+def _require_known(tx: Tx, places: Iterable[_Place]) -> None:
+    """Refuse a batch in which somebody is no member, or a lesson is not known."""
+    require_members(tx, [(org, user) for org, user, _, _ in places])
+    wanted = dict.fromkeys((org, course, lesson) for org, _, course, lesson in places)
     found = _known_lessons(tx, wanted)
     for key in wanted:
         if key not in found:
