@@ -275,6 +275,21 @@ def test_an_outage_while_applying_parks_nothing_and_leaves_nothing(
     }
 
 
+@pytest.mark.parametrize("fault", [Unavailable("out"), Corrupt("torn", code="store_corrupt")])
+def test_an_outage_in_a_batch_with_poison_and_a_duplicate_leaves_nothing_either(
+    store: SqliteStore, fault: Exception
+) -> None:
+    sightings = Sightings()
+    sightings.faults["a kraken"] = ZeroDivisionError
+    sightings.faults["a storm"] = lambda: fault
+    mixed = [sighting(1, "a kraken"), sighting(2), sighting(2), sighting(3, "a storm"), sighting(4)]
+    with pytest.raises(type(fault)):
+        batch(store, mixed, sightings)
+    assert nothing_happened(store)
+    del sightings.faults["a storm"]
+    assert batch(store, mixed, sightings).counts == {"tide": (3, 1, 1)}
+
+
 def test_an_apply_function_that_refuses_with_a_code_parks_under_that_code(store: SqliteStore) -> None:
     sightings = Sightings()
     sightings.faults["no leave"] = lambda: Rejected("the buoy may not", code="forbidden")

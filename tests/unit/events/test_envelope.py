@@ -150,7 +150,8 @@ def test_what_is_no_checksum_is_refused(checksum: str) -> None:
 
 
 def test_a_body_may_be_as_large_as_an_entry_of_the_outbox_and_not_a_byte_more() -> None:
-    judged(sent(1, padded(ENTRY_BYTES)))
+    largest = padded(ENTRY_BYTES)
+    assert judged(sent(1, largest)) == judged(sent(1, largest, checksum=f"{crc32(largest):08x}"))
     fault = refused(sent(1, padded(ENTRY_BYTES + 1)))
     assert fault.code == "event_too_large"
     assert f"{ENTRY_BYTES + 1} bytes, {ENTRY_BYTES} are allowed" in fault.message
