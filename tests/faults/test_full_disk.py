@@ -21,9 +21,9 @@ from holdfast.journal.file import FileJournal
 from holdfast.journal.record import Event
 from holdfast.web.app import App
 from holdfast.wiring import make_app, opened, running
+from tests.faults.hold import healed, holds, refusal
 from tests.faults.load import Sender
 from tests.faults.school import effects, founded, posted, proven, settings_of
-from tests.faults.test_injected import healed, holds, refusal
 from tests.records import events, put
 
 
