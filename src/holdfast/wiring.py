@@ -22,7 +22,7 @@ from holdfast.access.rate import RateLimit
 from holdfast.access.sessions import Sessions, read_revoked
 from holdfast.access.tokens import Tokens
 from holdfast.core.clock import Clock, SystemClock
-from holdfast.core.errors import HoldfastError, Unavailable
+from holdfast.core.errors import HoldfastError, Misconfigured, Unavailable
 from holdfast.events import loss, marks
 from holdfast.events.applier import Applier
 from holdfast.events.backlog import Backlog
@@ -37,7 +37,7 @@ from holdfast.health.probes.applier import ApplierProbe, Reading
 from holdfast.health.probes.deadletters import DeadLetterProbe
 from holdfast.health.probes.journal import JournalProbe
 from holdfast.health.probes.store import StoreProbe
-from holdfast.journal.disk import Disk
+from holdfast.journal.disk import Disk, OsDisk, make_folder
 from holdfast.journal.file import FileJournal
 from holdfast.journal.port import Journal
 from holdfast.journal.segment import owner
@@ -162,6 +162,13 @@ async def opened(
     `disk`: what the journal is written to, where it is not the machine's own.
     """
     clock = clock or SystemClock()
+    try:
+        make_folder(settings.folder, disk or OsDisk())
+    except OSError as fault:
+        raise Misconfigured(
+            f"the data directory {settings.folder} can't be made: {fault.strerror}",
+            hint="Name another in HOLDFAST_DATA_DIR or --data, or make it writable.",
+        ) from fault
     keys = make_keys(settings)
     store = make_store(settings)
     try:

@@ -86,3 +86,11 @@ class OsDisk:
     def close(self, fd: int) -> None:
         """close(2)."""
         os.close(fd)
+
+
+def make_folder(folder: Path, disk: Disk) -> None:
+    """Make the folder, and its name durable: files are as safe as the folder they are in."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        disk.sync_folder(each.parent)

@@ -27,7 +27,7 @@ import structlog
 from holdfast.core.clock import Clock, SystemClock, rfc3339
 from holdfast.core.errors import Conflict, HoldfastError, Unavailable
 from holdfast.journal import segment
-from holdfast.journal.disk import Disk, OsDisk
+from holdfast.journal.disk import Disk, OsDisk, make_folder
 from holdfast.journal.port import Counts, Finding, JournalStats, Slice
 from holdfast.journal.reader import Reader
 from holdfast.journal.record import Event
@@ -79,7 +79,7 @@ class FileJournal:
         self._clock = clock or SystemClock()
         self._segment_bytes = segment_bytes
         self._waiting_limit_bytes = waiting_bytes
-        _make_folder(folder, self._disk)
+        make_folder(folder, self._disk)
         self._lock_fd: int | None = _lock(folder)
         try:
             found: Recovered = recover(folder, self._disk, self._clock)
@@ -350,14 +350,6 @@ def _answer(group: list[_Frame], error: HoldfastError | None) -> None:
         else:
             frame.done.set_exception(error)
             frame.done.exception()  # seen: a caller that went away must not leave a warning
-
-
-def _make_folder(folder: Path, disk: Disk) -> None:
-    """Make the folder, and its name durable: files are as safe as the folder they are in."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
-        disk.sync_folder(each.parent)
 
 
 def _lock(folder: Path) -> int:

@@ -293,3 +293,10 @@ def test_help_lists_every_command() -> None:
     said = holdfast("--help")
     for name in ("serve", "seed", "import-course", "load-oulad", "verify", "token", "deadletters"):
         assert name in said.out
+
+
+def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    said = holdfast("seed", "demo", "--data", str(tmp_path / "file" / "data"))
+    assert said.status == 1
+    assert "can't be made" in said.err
