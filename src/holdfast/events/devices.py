@@ -29,14 +29,7 @@ class DeviceState(msgspec.Struct, rename="camel"):
 
 def merge(ranges: Ranges, seqs: Iterable[int]) -> Ranges:
     """The ranges with more numbers in; order and repetition don't matter."""
-    spans = sorted([list(span) for span in ranges] + [[seq, seq] for seq in seqs])
-    merged: Ranges = []
-    for low, high in spans:
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1][1] = max(merged[-1][1], high)
-        else:
-            merged.append([low, high])
-    return _newest_gaps(merged)
+    return union(ranges, [[seq, seq] for seq in seqs])
 
 
 def union(one: Ranges, other: Ranges) -> Ranges:
