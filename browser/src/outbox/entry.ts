@@ -1,0 +1,76 @@
+/** One event in the outbox, as it stands on the device. No headers, no tokens. */
+
+/** Lanes are sent apart from each other, so that figures about use never hold up a learner's work. */
+export type Lane = "progressQueue" | "analyticsQueue" | "adminQueue";
+
+export const LANES: readonly Lane[] = ["progressQueue", "adminQueue", "analyticsQueue"];
+
+/** Whose an outbox is: a person, in one org. */
+export interface Principal {
+  readonly orgId: string;
+  readonly userId: string;
+}
+
+/** The shape written by this build. A newer shape gets a higher number; older ones are read for ever. */
+export const ENTRY_VERSION = 1;
+
+export const LARGEST_PAYLOAD_BYTES = 32 * 1024;
+
+/** What a page hands over. */
+export interface Draft {
+  /** Minted here when absent; then never again. */
+  readonly id?: string;
+  readonly kind: string;
+  /** The event's body as JSON text, written once: these exact bytes are checksummed and sent. */
+  readonly payload: string;
+  /** By default the lane of the kind: `course.*` is admin, `analytics.*` analytics, all else progress. */
+  readonly lane?: Lane;
+  /** How a person would call it; stays on the device. */
+  readonly label?: string;
+}
+
+export interface Entry {
+  /** The outbox's key and the device's running number; given in the transaction that keeps the entry. */
+  readonly seq: number;
+  /** UUIDv7, the idempotency key. */
+  readonly id: string;
+  readonly lane: Lane;
+  readonly kind: string;
+  readonly orgId: string;
+  readonly userId: string;
+  /** Who assigns, for `course.assigned` and `course.unassigned`. */
+  readonly assignedBy?: string;
+  /** RFC 3339 UTC, by the device's clock. */
+  readonly createdAt: string;
+  readonly version: number;
+  readonly payload: string;
+  readonly label?: string;
+  /** The generation of the device's numbering in which `seq` was given. */
+  readonly generation: number;
+  /** crc32 over all of the above, 8 hex digits. */
+  readonly checksum: string;
+}
+
+/** An entry the server will not have, or that can't be read any more. It stays until a person puts it away. */
+export interface Undeliverable {
+  readonly id: string;
+  readonly entry: Entry;
+  readonly code: string;
+  readonly reason: string;
+  /** What the person can do, where the server said. */
+  readonly hint?: string;
+  /** RFC 3339 UTC. */
+  readonly since: string;
+}
+
+/** The honest list of what this device lost: numbers that are neither here nor on the server. */
+export interface Loss {
+  readonly id: string;
+  readonly generation: number;
+  readonly missing: readonly (readonly [from: number, to: number])[];
+  readonly cause: string;
+  /** RFC 3339 UTC. */
+  readonly noticedAt: string;
+  /** Whether the server has taken the loss receipt. */
+  readonly told: boolean;
+}
