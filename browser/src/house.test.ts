@@ -20,9 +20,13 @@ const files: Record<string, string> = import.meta.glob("./**/*.{ts,tsx}", {
 const ours = Object.entries(files).filter(
   ([path]) => !path.includes(".test.") && !path.endsWith("schema.d.ts"),
 );
-const folderOf = (path: string): string => path.split("/").at(-2) ?? "";
-const importsIn = (text: string): string[] =>
-  [...text.matchAll(/from "(\.[^"]+)"/g)].map(([, path]) => path ?? "");
+/** The floor's folder: the first one on the way; nothing for a file that stands beside `main.tsx`. */
+const folderOf = (path: string): string => /^\.\/([^/]+)\//.exec(path)?.[1] ?? "";
+/** What a file imports, also later, as paths like its own. */
+const importsIn = (path: string, text: string): string[] =>
+  [...text.matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g)].map(
+    ([, target]) => `.${new URL(target ?? "", new URL(path, "file:///")).pathname}`,
+  );
 
 describe("the browser's house", () => {
   it("has files to look at", () => {
@@ -32,9 +36,9 @@ describe("the browser's house", () => {
   it("imports downwards only", () => {
     const wrong = ours.flatMap(([path, text]) => {
       const from = folderOf(path);
-      return importsIn(text)
+      return importsIn(path, text)
         .filter((target) => !target.endsWith(".css"))
-        .map((target) => (target.startsWith("./") && from in FLOORS ? from : folderOf(target)))
+        .map(folderOf)
         .filter((to) => to !== from && (FLOORS[to] ?? MAIN) >= (FLOORS[from] ?? MAIN))
         .map((to) => `${path} imports from ${to}`);
     });

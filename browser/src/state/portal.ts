@@ -23,9 +23,12 @@ export type Portal = ReturnType<typeof createPortal>;
 
 export function createPortal({ fetch, clock, storageOf, random, online }: Ground) {
   const keep = keepIn(storageOf);
-  const calls = createCalls(
-    createWire({ fetch, clock, csrfToken: () => session.session.peek()?.csrfToken ?? undefined }),
-  );
+  const wire = createWire({
+    fetch,
+    clock,
+    csrfToken: () => session.session.peek()?.csrfToken ?? undefined,
+  });
+  const calls = createCalls(wire);
   const session = createSession(calls, keep);
   const reads = createReads(calls, clock, session.expire);
   const sending = createSending({
@@ -67,5 +70,6 @@ export function createPortal({ fetch, clock, storageOf, random, online }: Ground
   /** What a page still has to say in its person's name, asked for while they can send it. */
   const beforeSignOut = new Set<() => void>();
 
-  return { session, reads, sending, health, clock, beforeSignOut };
+  // `wire`: for calls that only pages loaded later make, such as an administrator's.
+  return { session, reads, sending, health, clock, beforeSignOut, wire };
 }

@@ -61,6 +61,9 @@ export function createReads(calls: Calls, clock: Clock, onSignedOut: () => void)
   }
 
   return {
+    /** A read of any other call; the same key is the same read until somebody else is here. */
+    of: open,
+
     courses: (): Read<CourseList> => open("courses", calls.courses),
 
     course: (courseId: string): Read<Course> => open(`course ${courseId}`, () => calls.course(courseId)),

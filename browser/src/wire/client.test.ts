@@ -36,6 +36,43 @@ describe("a call over the wire", () => {
     expect(health).toMatchObject({ ok: true, value: { status: "ok", demo: true } });
   });
 
+  it("sends a file as the type it is stated to be, and reads a text where one is asked for", async () => {
+    const headers = { "Content-Type": "text/csv; charset=utf-8" };
+    const { fetch, wire } = wireTo(async () => new Response("a,b", { headers }));
+    const file = new Blob(["email,name"]);
+    const believeText = (value: unknown) => (typeof value === "string" ? value : undefined);
+    const ask = { method: "PATCH", path: "/api/x", body: file, reads: "text" } as const;
+    const answer = await wire.call({ ...ask, headers: { "Content-Type": "text/csv" } }, believeText);
+    expect(answer).toEqual({ ok: true, value: "a,b" });
+    expect(fetch).toHaveBeenCalledWith(
+      "/api/x",
+      expect.objectContaining({
+        method: "PATCH",
+        body: file,
+        headers: expect.objectContaining({ "Content-Type": "text/csv", "X-CSRF-Token": "token" }),
+      }),
+    );
+  });
+
+  it("gives a call the time it asks for", async () => {
+    const never = () => new Promise<Response>(() => {});
+    const { fetch, wire } = wireTo(never);
+    fetch.mockImplementation(
+      (_, init) =>
+        new Promise((_resolve, reject) => init?.signal?.addEventListener("abort", () => reject(new Error()))),
+    );
+    let problem: string | undefined;
+    const ask = { method: "POST", path: "/api/x", deadlineMs: 60_000 } as const;
+    const done = wire.call(ask, believeCourseList).then((answer) => {
+      problem = answer.ok ? "none" : answer.problem.detail;
+    });
+    await vi.advanceTimersByTimeAsync(59_000);
+    expect(problem).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(2_000);
+    await done;
+    expect(problem).toContain("within 60 s");
+  });
+
   it("does not believe a captive portal's page, although it says 200", async () => {
     const page = async () =>
       new Response("<html>Log in to the café</html>", { headers: { "Content-Type": "text/html" } });

@@ -11,10 +11,17 @@ export type Answer<T> =
   { ok: true; value: T; asOf?: string } | { ok: false; problem: Problem };
 
 export interface Ask {
-  method: "GET" | "POST";
+  method: "GET" | "POST" | "PATCH";
   path: string;
-  /** The exact text to send. The caller writes it, because a checksum is taken over some of its bytes. */
-  body?: string;
+  /**
+   * The exact text to send, or a file. The caller writes a text, because a checksum is taken over some
+   * of its bytes.
+   */
+  body?: string | Blob;
+  /** What the answer is read as: JSON, or the text as it came. */
+  reads?: "json" | "text";
+  /** How long the answer may take; a large file on a slow line needs more than an event does. */
+  deadlineMs?: number;
   headers?: Record<string, string>;
   /** Let the request outlive the page. Browsers allow 64 KiB of these at a time. */
   keepalive?: boolean;
@@ -38,7 +45,8 @@ export function createWire(parts: WireParts): Wire {
   return {
     async call(ask, believe) {
       const ended = new AbortController();
-      const cancel = parts.clock.after(DEADLINE_MS, () => ended.abort());
+      const deadlineMs = ask.deadlineMs ?? DEADLINE_MS;
+      const cancel = parts.clock.after(deadlineMs, () => ended.abort());
       try {
         const response = await parts.fetch(ask.path, {
           method: ask.method,
@@ -52,13 +60,14 @@ export function createWire(parts: WireParts): Wire {
           ...(ask.body === undefined ? {} : { body: ask.body }),
           ...(ask.keepalive ? { keepalive: true } : {}),
         });
-        return judge(response, await response.text(), believe, parts.clock.now());
+        const text = await response.text();
+        return judge(response, text, ask.reads ?? "json", believe, parts.clock.now());
       } catch {
         return {
           ok: false,
           problem: unreachable(
             ended.signal.aborted
-              ? `The server did not answer within ${DEADLINE_MS / 1_000} s.`
+              ? `The server did not answer within ${deadlineMs / 1_000} s.`
               : "The server could not be reached.",
           ),
         };
@@ -78,13 +87,20 @@ function headersOf(ask: Ask, csrfToken: string | undefined): Record<string, stri
   };
 }
 
-function judge<T>(response: Response, text: string, believe: Believe<T>, nowMs: number): Answer<T> {
+function judge<T>(
+  response: Response,
+  text: string,
+  reads: "json" | "text",
+  believe: Believe<T>,
+  nowMs: number,
+): Answer<T> {
   const contentType = response.headers.get("Content-Type") ?? "";
   if (!response.ok) {
     const head = { status: response.status, contentType, retryAfter: response.headers.get("Retry-After") };
     return { ok: false, problem: problemFrom(head, text, nowMs) };
   }
-  const value = believe(response.status === 204 ? null : jsonOf(text), response.headers);
+  const said = response.status === 204 ? null : reads === "text" ? text : jsonOf(text);
+  const value = believe(said, response.headers);
   if (value === undefined) {
     return { ok: false, problem: garbled(response.status, "The answer did not come from this portal.") };
   }
