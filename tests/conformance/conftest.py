@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.core.clock import Clock, ManualClock
+from holdfast.feed.hub import Hub
+from holdfast.feed.port import Feed
 from holdfast.journal.file import FileJournal
 from holdfast.journal.memory import MemoryJournal
 from holdfast.journal.port import Journal
@@ -38,6 +40,16 @@ class StoreEngine:
     reads_beside_a_write: bool
     """Whether a unit that reads sees a snapshot while one that writes is under way."""
 
+
+@dataclass(frozen=True)
+class FeedEngine:
+    """A way to open a feed."""
+
+    name: str
+    open: Callable[[], Feed]
+
+
+FEEDS = (FeedEngine("hub", Hub),)
 
 JOURNALS = (
     JournalEngine(

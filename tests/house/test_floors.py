@@ -39,7 +39,11 @@ ENGINES = {
     "holdfast.feed.hub",
     "holdfast.feed.relay",
 }
-PORTS = {"holdfast.journal.port": "Journal", "holdfast.store.port": "Store"}
+PORTS = {
+    "holdfast.journal.port": "Journal",
+    "holdfast.store.port": "Store",
+    "holdfast.feed.port": "Feed",
+}
 MOST_VERBS = 7
 MOST_LINES = 400
 DUSTBINS = {"util", "utils", "helper", "helpers", "common", "misc", "shared", "tools", "stuff"}

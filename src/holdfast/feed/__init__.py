@@ -1,0 +1,1 @@
+"""Live changes to browsers over SSE, per org."""
