@@ -44,12 +44,21 @@ class Settings:
     body_timeout_s: float = 30.0
     head_timeout_s: float = 15.0
     drain_timeout_s: float = 8.0
+    new_sw_percent: int | None = None
+    client_dir: Path | None = None
     log_format: Literal["console", "json"] = "console"
 
     @property
     def demo(self) -> bool:
         """Whether this is a demonstration: demo accounts work, and everyone is told."""
         return self.dev_fallback
+
+    @property
+    def flag_percents(self) -> dict[str, int]:
+        """Each feature flag and for what share of people it is on."""
+        if self.new_sw_percent is not None:
+            return {"ENABLE_NEW_SW": self.new_sw_percent}
+        return {"ENABLE_NEW_SW": 100 if self.demo else 0}
 
     @property
     def folder(self) -> Path:
@@ -124,9 +133,22 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "drain_timeout_s",
         "Seconds that requests under way get when the portal stops.",
     ),
+    Setting(
+        "ENABLE_NEW_SW",
+        "new_sw_percent",
+        "Percentage of people, 0 to 100, whose browsers get the service worker that reads and sends offline; "
+        "the others get the one that keeps static files only. Not set: 100 with DEV_FALLBACK, else 0.",
+    ),
+    Setting(
+        "HOLDFAST_CLIENT_DIR",
+        "client_dir",
+        "The folder of a built page to serve instead of the one that comes with the portal.",
+    ),
     Setting("HOLDFAST_LOG_FORMAT", "log_format", "`console` for people, `json` for machines."),
 )
 
+_PATHS: Final = ("data_dir", "client_dir")
+_PERCENTS: Final = ("new_sw_percent",)
 _CHOICES: Final = {"env": ("development", "production"), "log_format": ("console", "json")}
 
 
@@ -195,6 +217,10 @@ def _parse(setting: Setting, text: str, default: object) -> object:
         if lowered not in _ON + _OFF:
             raise _wrong(setting, text, "on or off")
         return lowered in _ON
+    if setting.field in _PERCENTS:
+        if not text.isdecimal() or int(text) > 100:  # noqa: PLR2004
+            raise _wrong(setting, text, "a whole number from 0 to 100")
+        return int(text)
     if isinstance(default, int | float):
         try:
             value = type(default)(text)
@@ -203,7 +229,7 @@ def _parse(setting: Setting, text: str, default: object) -> object:
         if not 0 < value < float("inf"):
             raise _wrong(setting, text, "a number above zero")
         return value
-    return Path(text) if setting.field == "data_dir" else text
+    return Path(text) if setting.field in _PATHS else text
 
 
 def _wrong(setting: Setting, text: str, wanted: str) -> Misconfigured:

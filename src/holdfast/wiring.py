@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import select
 
 from holdfast.access.csrf import Csrf
+from holdfast.access.flags import Flags, Rollouts
 from holdfast.access.keys import Keys, load_or_create_secret
 from holdfast.access.members import Members
 from holdfast.access.rate import RateLimit
@@ -147,6 +148,8 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         batch_rate=RateLimit(settings.batches_per_s, settings.batches_burst, clock),
         monitor=monitor,
         metrics=Metrics(()),
+        # Another provider of OpenFeature's takes the place of `Rollouts` here.
+        flags=Flags(Rollouts(settings.flag_percents)),
         open_letters=lambda: letters.open,
     )
     portal.metrics = Metrics(definitions(portal))
@@ -215,7 +218,11 @@ async def running(portal: Portal) -> AsyncIterator[None]:
 
 def make_app(portal: Portal) -> App:
     """The portal's ASGI app: every call, its OpenAPI document, and the page."""
-    return App(portal, (*CALLS, call_for(CALLS, portal.kinds)), *page.routes())
+    return App(
+        portal,
+        (*CALLS, call_for(CALLS, portal.kinds)),
+        *page.routes(portal.settings.client_dir or page.CLIENT),
+    )
 
 
 async def _chores(portal: Portal) -> None:

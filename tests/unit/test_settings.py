@@ -35,6 +35,9 @@ def test_every_field_has_exactly_one_variable_and_every_variable_one_help() -> N
         ("HOLDFAST_BODY_TIMEOUT_S", "0.5", "body_timeout_s", 0.5),
         ("HOLDFAST_LOG_FORMAT", "JSON", "log_format", "json"),
         ("HOLDFAST_DATA_DIR", "/data", "data_dir", Path("/data")),
+        ("HOLDFAST_CLIENT_DIR", "/page", "client_dir", Path("/page")),
+        ("ENABLE_NEW_SW", "0", "new_sw_percent", 0),
+        ("ENABLE_NEW_SW", "100", "new_sw_percent", 100),
     ],
 )
 def test_text_becomes_a_value_of_the_fields_type(variable: str, text: str, field: str, value: object) -> None:
@@ -54,6 +57,10 @@ def test_text_becomes_a_value_of_the_fields_type(variable: str, text: str, field
         ("HOLDFAST_BODY_TIMEOUT_S", "nan"),
         ("HOLDFAST_BODY_TIMEOUT_S", "inf"),
         ("HOLDFAST_SECRET_KEY", "too short"),
+        ("ENABLE_NEW_SW", "101"),
+        ("ENABLE_NEW_SW", "-1"),
+        ("ENABLE_NEW_SW", "12.5"),
+        ("ENABLE_NEW_SW", "on"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_with_what_is(variable: str, text: str) -> None:
@@ -105,3 +112,18 @@ def test_disk_marks_out_of_order_are_refused() -> None:
     with pytest.raises(Misconfigured, match="out of order") as raised:
         load({"HOLDFAST_DISK_SOFT_BYTES": "10", "HOLDFAST_DISK_HIGH_BYTES": "20"})
     assert "HOLDFAST_DISK_HIGH_BYTES" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "environ, percent",
+    [
+        ({}, 100),
+        ({"ENABLE_NEW_SW": "20"}, 20),
+        ({"DEV_FALLBACK": "off", "HOLDFAST_DATA_DIR": "/d", "HOLDFAST_SECRET_KEY": KEY}, 0),
+        ({"HOLDFAST_ENV": "production", "HOLDFAST_DATA_DIR": "/d", "HOLDFAST_SECRET_KEY": KEY}, 0),
+    ],
+)
+def test_a_demonstration_tries_the_new_worker_and_a_real_portal_waits_to_be_told(
+    environ: dict[str, str], percent: int
+) -> None:
+    assert load(environ).flag_percents == {"ENABLE_NEW_SW": percent}

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
+from holdfast.access.principal import Principal
 from holdfast.core.errors import HoldfastError, Rejected, Unavailable
 from holdfast.web import problems
 from holdfast.web.calls import Answer, Ask, Call
@@ -84,7 +85,7 @@ class Door:
         org = who.org if who is not None else None
         ask = Ask(portal, who, org, body, query, scope.get("path_params", {}), headers, client)
         result = await call.handler(ask)
-        return self._worded(result, headers, org)
+        return self._worded(result, headers, who)
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> Any:  # noqa: ANN401
         call = self._call
@@ -109,7 +110,12 @@ class Door:
         except RecursionError:
             raise Rejected("the body is nested too deeply", code="malformed") from None
 
-    def _worded(self, result: Any, asked: Mapping[str, str], org: str | None) -> tuple[int, Headers, bytes]:  # noqa: ANN401
+    def _worded(
+        self,
+        result: Any,  # noqa: ANN401
+        asked: Mapping[str, str],
+        who: Principal | None,
+    ) -> tuple[int, Headers, bytes]:
         answer = result if isinstance(result, Answer) else Answer(result)
         status = answer.status or self._call.status
         content = answer.content
@@ -130,7 +136,8 @@ class Door:
                 (b"etag", tag.encode()),
                 (b"cache-control", b"private, no-cache"),
                 (b"vary", b"Cookie, Authorization, X-Org-Id"),
-                (b"x-data-as-of", self._portal.data_as_of(org).encode()),
+                (b"x-data-as-of", self._portal.data_as_of(who.org if who else None).encode()),
+                *([(b"x-holdfast-principal", who.mark.encode())] if who else ()),
                 *_EVERY_ANSWER[:2],
             ]
             if tag in asked.get("if-none-match", ""):

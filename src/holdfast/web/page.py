@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,15 @@ _SHELL_HEADERS: Final = {
 }
 
 _FILE_HEADERS: Final = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
+_WORKER_HEADERS: Final = {
+    # The browser looks for a newer one at least daily; a cached answer would hide it.
+    **_FILE_HEADERS,
+    "content-type": "text/javascript; charset=utf-8",
+    "service-worker-allowed": "/",
+    "content-security-policy": "default-src 'none'; script-src 'self'; connect-src 'self'",
+}
+_WORKERS: Final = ("/sw.js", "/sw-static.js")
+
 _ROOT_FILE: Final = re.compile(r"/[A-Za-z0-9][A-Za-z0-9_-]{0,60}(?:\.[A-Za-z0-9]{1,20}){1,3}\Z")
 """Nothing that a file system could choke on, and no way out of the folder."""
 
@@ -51,6 +61,8 @@ class _Shell:
         elif scope["method"] not in ("GET", "HEAD"):
             error = Rejected(f"{scope['method']} is not answered here", code="method_not_allowed")
             response = refused(error, {"allow": "GET, HEAD"})
+        elif path in _WORKERS:
+            response = self._worker(path)
         elif (root_file := self._root_file(path)) is not None:
             response = FileResponse(root_file, headers=_FILE_HEADERS)
         elif (self._folder / "index.html").is_file():
@@ -58,6 +70,13 @@ class _Shell:
         else:
             response = Response(_NOT_BUILT, 200, media_type="text/html; charset=utf-8")
         await response(scope, receive, send)
+
+    def _worker(self, path: str) -> Response:
+        """A service worker's script. The shell in its place would be a script that can't be read."""
+        found = self._root_file(path)
+        if found is None:
+            return refused(Rejected(f"{path} is not part of this build", code="not_found"))
+        return FileResponse(found, headers=_WORKER_HEADERS)
 
     def _root_file(self, path: str) -> Path | None:
         """The file beside the shell that an address names, such as /favicon.svg."""
@@ -75,6 +94,16 @@ class _Hashed(StaticFiles):
         response.headers["cache-control"] = "public, max-age=31536000, immutable"
         response.headers["x-content-type-options"] = "nosniff"
         return response
+
+
+def build_of(folder: Path) -> str | None:
+    """The name of the build in a folder, which changes with any of its files; None where it has none."""
+    try:
+        said = json.loads((folder / "build.json").read_text())
+    except (OSError, ValueError):
+        return None
+    build = said.get("build") if isinstance(said, dict) else None
+    return build if isinstance(build, str) else None
 
 
 def routes(folder: Path = CLIENT) -> list[BaseRoute]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from holdfast.access.csrf import Csrf
+    from holdfast.access.flags import Flags
     from holdfast.access.members import Members
     from holdfast.access.rate import RateLimit
     from holdfast.access.sessions import Sessions
@@ -54,6 +55,7 @@ class Portal:
     batch_rate: RateLimit
     monitor: Monitor
     metrics: Metrics
+    flags: Flags
     draining: bool = False
     requests_under_way: int = field(default=0)
 

@@ -11,6 +11,7 @@ from holdfast.web.routes import (
     auth,
     courses,
     events,
+    flags,
     health,
     learner,
     operator,
@@ -25,6 +26,7 @@ CALLS: Final[tuple[Call, ...]] = (
     *people.CALLS,
     *assignments.CALLS,
     *analytics.CALLS,
+    *flags.CALLS,
     *operator.CALLS,
     *health.CALLS,
 )

@@ -92,7 +92,7 @@ async def health(ask: Ask) -> Answer:
             stamped_without_org=portal.judge.stamped_without_org if ask.who.operator else 0,
         )
         said.analytics_ingest_lag_ms = portal.waiting.lag_ms("analytics")
-        said.feature_flags = {}
+        said.feature_flags = portal.flags.for_principal(ask.who)
         said.offline_queue = _queue(ask, None if ask.who.operator else ask.org)
         said.org = _org(ask, ask.org) if ask.org is not None else None
         if ask.who.operator:
