@@ -44,6 +44,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/assigning": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the latest events that assign or unassign did.
+         * @description Action `assignment.read`.
+         */
+        get: operations["get_api_admin_assigning"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/assigning/{event_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What became of one event that assigns or unassigns.
+         * @description Action `assignment.read`.
+         */
+        get: operations["get_api_admin_assigning_event_id_"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/assignments": {
         parameters: {
             query?: never;
@@ -98,7 +138,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Import a course from a zip of Markdown files; the same id again replaces it.
+         * Import a course from a zip of Markdown files; the same id again replaces it or asks.
          * @description Action `course.write`.
          */
         post: operations["post_api_admin_courses_import"];
@@ -115,7 +155,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * One course of the org with its lessons.
+         * @description Action `course.read.all`.
+         */
+        get: operations["get_api_admin_courses_course_id_"];
         put?: never;
         post?: never;
         delete?: never;
@@ -356,6 +400,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/users/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Who of the org has these e-mail addresses or ids; at most 5,000.
+         * @description Action `people.read`.
+         */
+        post: operations["post_api_admin_users_find"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/users/import": {
         parameters: {
             query?: never;
@@ -568,6 +632,26 @@ export interface paths {
          * @description Action `course.read`.
          */
         get: operations["get_api_client_courses_course_id_lessons_lesson_id_"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/client/flags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is switched on for you, and the build
+         * @description Action `public`.
+         */
+        get: operations["get_api_client_flags"];
         put?: never;
         post?: never;
         delete?: never;
@@ -836,8 +920,52 @@ export interface components {
             refused?: components["schemas"]["Refused"][];
         };
         /**
+         * Assigning
+         * @description One event and its outcome; times RFC 3339 UTC.
+         *
+         *         `state`: `applied`; `waiting`, durable and not yet applied; or `parked`, given up with a reason.
+         *         What an event is about stands in the journal until it is applied: all but `id` and `state` is
+         *         empty while it waits, and of a parked one only the reason is known.
+         */
+        Assigning: {
+            /** @default null */
+            already?: number | null;
+            /** @default null */
+            at?: string | null;
+            /** @default null */
+            byId?: string | null;
+            /** @default null */
+            byName?: string | null;
+            /** @default null */
+            changed?: number | null;
+            /** @default null */
+            code?: string | null;
+            /** @default null */
+            courseId?: string | null;
+            /** @default null */
+            courseTitle?: string | null;
+            id: string;
+            /** @default null */
+            kind?: string | null;
+            /** @default null */
+            reason?: string | null;
+            /** @default [] */
+            refused?: components["schemas"]["Refused"][];
+            /** @enum {unknown} */
+            state: "applied" | "parked" | "waiting";
+        };
+        /**
+         * AssigningList
+         * @description The latest applied events, newest first.
+         */
+        AssigningList: {
+            items: components["schemas"]["Assigning"][];
+        };
+        /**
          * AssignmentFilter
          * @description Which assignments to list. `overdue`: late and not completed, or all others.
+         *
+         *         `search` is found anywhere in a learner's name or address.
          */
         AssignmentFilter: {
             /** @default null */
@@ -848,6 +976,8 @@ export interface components {
             limit?: number;
             /** @default null */
             overdue?: boolean | null;
+            /** @default null */
+            search?: string | null;
             /** @default null */
             userId?: string | null;
         };
@@ -964,6 +1094,14 @@ export interface components {
             title?: string | null;
         };
         /**
+         * CourseDetail
+         * @description One course with its lessons in order.
+         */
+        CourseDetail: {
+            course: components["schemas"]["CourseRow"];
+            lessons: components["schemas"]["LessonHead"][];
+        };
+        /**
          * CourseInsight
          * @description One course in detail.
          */
@@ -971,6 +1109,7 @@ export interface components {
             assigned: number;
             byDay: components["schemas"]["DayNumbers"][];
             completed: number;
+            completedByDay: components["schemas"]["DayCompleted"][];
             completionRate: number;
             dataFreshAsOf: string;
             id: string;
@@ -1012,6 +1151,17 @@ export interface components {
             title: string;
         };
         /**
+         * CourseQuery
+         * @description Which of its tables, as CSV; JSON has all of them.
+         */
+        CourseQuery: {
+            /**
+             * @default lessons
+             * @enum {unknown}
+             */
+            table?: "completed" | "events" | "lessons";
+        };
+        /**
          * CourseRow
          * @description One course as an admin sees it; times RFC 3339 UTC.
          */
@@ -1049,6 +1199,15 @@ export interface components {
             file: string;
             target: string;
             why: string;
+        };
+        /**
+         * DayCompleted
+         * @description One day (UTC) on which lessons were completed, as received: how many, and by how many learners.
+         */
+        DayCompleted: {
+            day: string;
+            learners: number;
+            lessons: number;
         };
         /**
          * DayNumbers
@@ -1199,6 +1358,22 @@ export interface components {
             status: "degraded" | "down" | "ok" | "unknown";
         };
         /**
+         * Heard
+         * @description The org's active learners by when the last of their work was received; each counts once.
+         */
+        Heard: {
+            /** @default 0 */
+            earlier?: number;
+            /** @default 0 */
+            lastDay?: number;
+            /** @default 0 */
+            lastMonth?: number;
+            /** @default 0 */
+            lastWeek?: number;
+            /** @default 0 */
+            never?: number;
+        };
+        /**
          * Held
          * @description `held`: on disk. `not_held`: send them. `unknown`: can't be told now; sending them is safe.
          */
@@ -1220,8 +1395,15 @@ export interface components {
         /**
          * ImportQuery
          * @description `id`: the course's id, instead of the one from its own files or title.
+         *
+         *         `existing`: what to do when another course has the id: replace it, or write nothing and ask.
          */
         ImportQuery: {
+            /**
+             * @default replace
+             * @enum {unknown}
+             */
+            existing?: "ask" | "replace";
             /** @default null */
             id?: string | null;
         };
@@ -1230,12 +1412,15 @@ export interface components {
          * @description What an import did.
          *
          *         `replaced`: the course was there and is now another. `unchanged`: it was there just so, and
-         *         nothing was written.
+         *         nothing was written. `free_id`: another course has this id, so nothing was written either, because
+         *         the caller wanted to be asked first; under this id there would be room for both.
          */
         ImportReport: {
             courseId: string;
             dangling: components["schemas"]["DanglingLink"][];
             figures: number;
+            /** @default null */
+            freeId?: string | null;
             lessons: number;
             replaced: boolean;
             title: string;
@@ -1252,6 +1437,17 @@ export interface components {
             seq?: number | null;
             sessionId: string;
             toS: number;
+        };
+        /**
+         * KnownPerson
+         * @description A person of the org under the word they were asked for by: an e-mail address or an id.
+         */
+        KnownPerson: {
+            active: boolean;
+            asked: string;
+            email: string;
+            id: string;
+            name: string;
         };
         /**
          * Latency
@@ -1276,6 +1472,16 @@ export interface components {
         LessonCompleted: {
             courseId: string;
             lessonId: string;
+        };
+        /**
+         * LessonHead
+         * @description One lesson of a course, without its text; `questions`: how many its quiz has.
+         */
+        LessonHead: {
+            id: string;
+            position: number;
+            questions: number;
+            title: string;
         };
         /**
          * LessonNumbers
@@ -1572,14 +1778,27 @@ export interface components {
          */
         Overview: {
             activeLearners7d: number;
+            completed: components["schemas"]["DayCompleted"][];
             courses: components["schemas"]["CourseNumbers"][];
             dataFreshAsOf: string;
             events: components["schemas"]["DayNumbers"][];
+            heard: components["schemas"]["Heard"];
             learners: number;
         };
         /**
+         * OverviewQuery
+         * @description Which of its tables, as CSV; JSON has all of them.
+         */
+        OverviewQuery: {
+            /**
+             * @default courses
+             * @enum {unknown}
+             */
+            table?: "completed" | "courses" | "events" | "heard";
+        };
+        /**
          * PeopleFilter
-         * @description Whom to list. `search` is found anywhere in name or address.
+         * @description Whom to list. `search` is found anywhere in name or address; `withoutCourse` leaves out who has it.
          */
         PeopleFilter: {
             /** @default null */
@@ -1592,14 +1811,25 @@ export interface components {
             role?: ("admin" | "learner") | null;
             /** @default null */
             search?: string | null;
+            /** @default null */
+            withoutCourse?: string | null;
+        };
+        /**
+         * PeopleFound
+         * @description Who stands behind a list of addresses and ids; `unknown`: words that name nobody of the org.
+         */
+        PeopleFound: {
+            items: components["schemas"]["KnownPerson"][];
+            unknown: string[];
         };
         /**
          * PeoplePage
-         * @description Some people by e-mail address; `next` asks for the ones after them.
+         * @description Some people by e-mail address; `next` asks for the ones after them, `total` counts all pages.
          */
         PeoplePage: {
             items: components["schemas"]["Person"][];
             next: string | null;
+            total: number;
         };
         /**
          * Person
@@ -1696,10 +1926,24 @@ export interface components {
             slowDownMs: number;
         };
         /**
+         * RecentFilter
+         * @description How many of the latest to list.
+         */
+        RecentFilter: {
+            /** @default 20 */
+            limit?: number;
+        };
+        /**
          * Refused
          * @description A learner an assigning event could not be applied to, and why.
+         *
+         *         Name and address are those of people who are or were in the org; others' are not told.
          */
         Refused: {
+            /** @default null */
+            email?: string | null;
+            /** @default null */
+            name?: string | null;
             reason: string;
             userId: string;
         };
@@ -1764,6 +2008,19 @@ export interface components {
             version?: number;
         };
         /**
+         * Switched
+         * @description Each feature flag, and the page's build; `build` is null where no page is built.
+         *
+         *         Whoever has not signed in may say what their device calls itself in `X-Holdfast-Device`; a flag that
+         *         is on for a share of people then is on for the same devices each time.
+         */
+        Switched: {
+            build: string | null;
+            flags: {
+                [key: string]: boolean;
+            };
+        };
+        /**
          * Taken
          * @description The receipt of an event whose effect did not show in time.
          */
@@ -1815,6 +2072,13 @@ export interface components {
             refused?: components["schemas"]["Refused"][];
             unassigned?: number;
         };
+        /**
+         * WhoIs
+         * @description E-mail addresses and ids, mixed as they come.
+         */
+        WhoIs: {
+            asked: string[];
+        };
     };
     responses: never;
     parameters: never;
@@ -1826,7 +2090,9 @@ export type $defs = Record<string, never>;
 export interface operations {
     get_api_admin_analytics_courses_course_id_: {
         parameters: {
-            query?: never;
+            query?: {
+                table?: "completed" | "events" | "lessons";
+            };
             header?: never;
             path: {
                 course_id: string;
@@ -1984,7 +2250,9 @@ export interface operations {
     };
     get_api_admin_analytics_overview: {
         parameters: {
-            query?: never;
+            query?: {
+                table?: "completed" | "courses" | "events" | "heard";
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2138,11 +2406,326 @@ export interface operations {
             };
         };
     };
+    get_api_admin_assigning: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssigningList"];
+                };
+            };
+            /** @description A problem document. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_admin_assigning_event_id_: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Assigning"];
+                };
+            };
+            /** @description A problem document. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_api_admin_assignments: {
         parameters: {
             query?: {
                 courseId?: string | null;
                 userId?: string | null;
+                search?: string | null;
                 overdue?: boolean | null;
                 limit?: number;
                 after?: string | null;
@@ -2617,6 +3200,7 @@ export interface operations {
         parameters: {
             query?: {
                 id?: string | null;
+                existing?: "ask" | "replace";
             };
             header?: never;
             path?: never;
@@ -2629,12 +3213,178 @@ export interface operations {
         };
         responses: {
             /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportReport"];
+                };
+            };
+            /** @description As asked. */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ImportReport"];
+                };
+            };
+            /** @description A problem document. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_admin_courses_course_id_: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                course_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CourseDetail"];
                 };
             };
             /** @description A problem document. */
@@ -4703,6 +5453,7 @@ export interface operations {
                 search?: string | null;
                 role?: ("admin" | "learner") | null;
                 active?: boolean | null;
+                withoutCourse?: string | null;
                 limit?: number;
                 after?: string | null;
             };
@@ -4878,6 +5629,165 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Person"];
+                };
+            };
+            /** @description A problem document. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_admin_users_find: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhoIs"];
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeopleFound"];
                 };
             };
             /** @description A problem document. */
@@ -6633,6 +7543,161 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A problem document. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_client_flags: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Switched"];
+                };
             };
             /** @description A problem document. */
             400: {

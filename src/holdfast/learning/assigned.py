@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, ScalarSelect, and_, func, not_, or_, select, tuple_
+from sqlalchemy import Row, ScalarSelect, and_, exists, func, not_, or_, select, tuple_
 
 from holdfast.core.errors import Rejected
+from holdfast.learning.orgs import in_lists
+from holdfast.learning.people import named_like
 from holdfast.store.port import Tx
-from holdfast.store.schema import assignment_results, assignments, courses, lessons, progress, users
+from holdfast.store.schema import (
+    assignment_results,
+    assignments,
+    courses,
+    lessons,
+    memberships,
+    progress,
+    users,
+)
 
 
-class Refused(msgspec.Struct, rename="camel"):
-    """A learner an assigning event could not be applied to, and why."""
+class Refused(msgspec.Struct, rename="camel", omit_defaults=True):
+    """A learner an assigning event could not be applied to, and why.
+
+    Name and address are those of people who are or were in the org; others' are not told.
+    """
 
     user_id: str
     reason: str
+    name: str | None = None
+    email: str | None = None
 
 
 class AssignmentResult(NamedTuple):
@@ -59,8 +75,23 @@ def result_of(tx: Tx, event_id: str) -> AssignmentResult | None:
     rows = tx.rows(select(assignment_results).where(assignment_results.c.event_id == event_id))
     if not rows:
         return None
-    refused = [Refused(each["userId"], each["reason"]) for each in rows[0].refused]
+    refused = named_refusals(tx, rows[0].org_id, rows[0].refused)
     return AssignmentResult(rows[0].assigned, rows[0].already, refused)
+
+
+def named_refusals(tx: Tx, org: str, refused: Sequence[dict[str, str]]) -> list[Refused]:
+    """Refusals as they were written down, with the names of those whom the org knows."""
+    known: dict[str, Any] = {}
+    for some in in_lists([each["userId"] for each in refused]):
+        member = exists().where(memberships.c.org_id == org, memberships.c.user_id == users.c.id)
+        rows = tx.rows(select(users.c.id, users.c.name, users.c.email).where(users.c.id.in_(some), member))
+        known.update((row.id, row) for row in rows)
+    return [
+        Refused(each["userId"], each["reason"], who.name, who.email)
+        if (who := known.get(each["userId"])) is not None
+        else Refused(each["userId"], each["reason"])
+        for each in refused
+    ]
 
 
 def course_exists(tx: Tx, course_id: str) -> bool:
@@ -68,16 +99,18 @@ def course_exists(tx: Tx, course_id: str) -> bool:
     return bool(tx.rows(select(courses.c.id).where(courses.c.id == course_id)))
 
 
+class Which(NamedTuple):
+    """Which assignments to list; None leaves a thing open. `search` is part of a name or address."""
+
+    course_id: str | None = None
+    user_id: str | None = None
+    search: str | None = None
+    overdue: bool | None = None
+    """Late and not completed, or all others."""
+
+
 def list_assignments(
-    tx: Tx,
-    org: str,
-    *,
-    now: str,
-    limit: int,
-    course_id: str | None = None,
-    user_id: str | None = None,
-    overdue: bool | None = None,
-    after: str | None = None,
+    tx: Tx, org: str, which: Which, *, now: str, limit: int, after: str | None = None
 ) -> AssignmentPage:
     """Active assignments of an org, by course and learner, in a transaction scoped to it.
 
@@ -95,12 +128,14 @@ def list_assignments(
         .order_by(*key)
         .limit(limit + 1)
     )
-    if course_id is not None:
-        asked = asked.where(assignments.c.course_id == course_id)
-    if user_id is not None:
-        asked = asked.where(assignments.c.user_id == user_id)
-    if overdue is not None:
-        asked = asked.where(late if overdue else not_(late))
+    if which.course_id is not None:
+        asked = asked.where(assignments.c.course_id == which.course_id)
+    if which.user_id is not None:
+        asked = asked.where(assignments.c.user_id == which.user_id)
+    if which.search:
+        asked = asked.where(named_like(which.search))
+    if which.overdue is not None:
+        asked = asked.where(late if which.overdue else not_(late))
     if after is not None:
         asked = asked.where(tuple_(*key) > _read_after(after))
     rows = tx.rows(asked)

@@ -6,6 +6,7 @@ All functions run in a transaction bound to the course's org.
 from __future__ import annotations
 
 import hashlib
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from holdfast.core.errors import Conflict, Rejected
 from holdfast.learning.figures import Figure
-from holdfast.learning.importing import CourseSource, Lesson
+from holdfast.learning.importing import MAX_ID, CourseSource, Lesson
 from holdfast.store.port import Tx
 from holdfast.store.schema import assets, assignments, courses, lessons
 
@@ -30,7 +31,8 @@ class ImportReport(msgspec.Struct, rename="camel", kw_only=True):
     """What an import did.
 
     `replaced`: the course was there and is now another. `unchanged`: it was there just so, and
-    nothing was written.
+    nothing was written. `free_id`: another course has this id, so nothing was written either, because
+    the caller wanted to be asked first; under this id there would be room for both.
     """
 
     course_id: str
@@ -39,6 +41,7 @@ class ImportReport(msgspec.Struct, rename="camel", kw_only=True):
     figures: int
     replaced: bool
     unchanged: bool
+    free_id: str | None = None
     dangling: list[DanglingLink]
     warnings: list[str]
 
@@ -57,12 +60,29 @@ class CourseRow(msgspec.Struct, rename="camel", kw_only=True):
     updated_at: str
 
 
-def put_course(tx: Tx, source: CourseSource, org: str, now: str) -> ImportReport:
+class LessonHead(msgspec.Struct, rename="camel", kw_only=True):
+    """One lesson of a course, without its text; `questions`: how many its quiz has."""
+
+    id: str
+    title: str
+    position: int
+    questions: int
+
+
+class CourseDetail(msgspec.Struct, rename="camel", kw_only=True):
+    """One course with its lessons in order."""
+
+    course: CourseRow
+    lessons: list[LessonHead]
+
+
+def put_course(tx: Tx, source: CourseSource, org: str, now: str, *, replace: bool = True) -> ImportReport:
     """Make the org's course of that id what the source says, all or nothing.
 
     Lessons keep their ids, so progress stays with them; progress in a lesson that is gone stays in
     its table and comes back with the lesson. `org` must be the transaction's own; `now` is
-    RFC 3339 UTC. An archived course stays archived.
+    RFC 3339 UTC. An archived course stays archived. Without `replace`, another course of that id is
+    left as it is and the report names a free id.
     """
     if tx.org != org:
         raise ValueError("a course is put into the org that the transaction is bound to")
@@ -70,21 +90,23 @@ def put_course(tx: Tx, source: CourseSource, org: str, now: str) -> ImportReport
     head = {"title": source.title, "description": source.description, "licence": source.licence}
     rows = [_lesson_row(source.id, at, lesson) for at, lesson in enumerate(source.lessons)]
     same_head = bool(before) and all(before[0]._mapping[key] == text for key, text in head.items())  # noqa: SLF001 - the public name of a row's columns
-    unchanged = same_head and _lesson_rows(tx, source.id) == rows
-    if not unchanged:
+    same_text = same_head and _lesson_rows(tx, source.id) == rows
+    stale, fresh = _assets_to_change(tx, source.id, source.figures)
+    unchanged = same_text and not stale and not fresh
+    asks = bool(before) and not unchanged and not replace
+    if not unchanged and not asks:
         _put_head(tx, source.id, head, now)
-        _put_lessons(tx, source.id, rows)
-    assets_changed = _put_assets(tx, source.id, source.figures)
-    if unchanged and assets_changed:
-        unchanged = False
-        _put_head(tx, source.id, head, now)
+        if not same_text:
+            _put_lessons(tx, source.id, rows)
+        _put_assets(tx, source.id, stale, fresh)
     return ImportReport(
         course_id=source.id,
         title=source.title,
         lessons=len(rows),
         figures=len(source.figures),
-        replaced=bool(before) and not unchanged,
+        replaced=bool(before) and not unchanged and not asks,
         unchanged=unchanged,
+        free_id=_free_id(tx, source.id) if asks else None,
         dangling=[DanglingLink(file=d.file, target=d.target, why=d.why) for d in source.dangling],
         warnings=list(source.warnings),
     )
@@ -125,6 +147,19 @@ def course_row(tx: Tx, course_id: str) -> CourseRow:
     return found[0]
 
 
+def course_detail(tx: Tx, course_id: str) -> CourseDetail:
+    """One course of the org with its lessons. Raises Rejected `not_found`."""
+    columns = (lessons.c.id, lessons.c.title, lessons.c.position, lessons.c.quiz)
+    own = select(*columns).where(lessons.c.course_id == course_id)
+    return CourseDetail(
+        course=course_row(tx, course_id),
+        lessons=[
+            LessonHead(id=row.id, title=row.title, position=row.position, questions=len(row.quiz))
+            for row in tx.rows(own.order_by(lessons.c.position, lessons.c.id))
+        ],
+    )
+
+
 def no_such_course(course_id: str) -> Rejected:
     """The error for a course that is not there, or not for the asker: both sound the same."""
     return Rejected(
@@ -132,6 +167,13 @@ def no_such_course(course_id: str) -> Rejected:
         code="not_found",
         hint="The list of courses names those you can open.",
     )
+
+
+def _free_id(tx: Tx, taken: str) -> str:
+    """An id like another that no course of the org has."""
+    known = {row.id for row in tx.rows(select(courses.c.id))}
+    numbered = (f"{taken[: MAX_ID - 6].rstrip('-')}-{number}" for number in count(2))
+    return next(free for free in numbered if free not in known)
 
 
 def _rows(tx: Tx, asked: Any) -> list[CourseRow]:  # noqa: ANN401 - a select of whichever columns
@@ -186,19 +228,23 @@ def _put_lessons(tx: Tx, course_id: str, rows: list[dict[str, Any]]) -> None:
         tx.run(insert(lessons), rows)
 
 
-def _put_assets(tx: Tx, course_id: str, figures: list[Figure]) -> bool:
-    """Make the course's figures these; whether anything was written."""
-    own = assets.c.course_id == course_id
+def _assets_to_change(tx: Tx, course_id: str, figures: list[Figure]) -> tuple[list[str], list[Figure]]:
+    """The paths of figures that must go, and the figures that must come."""
     columns = (assets.c.path, assets.c.sha256, assets.c.content_type)
-    held = {row.path: (row.sha256, row.content_type) for row in tx.rows(select(*columns).where(own))}
-    wanted = {
-        figure.path: (hashlib.sha256(figure.data).hexdigest(), figure.content_type) for figure in figures
-    }
+    own = select(*columns).where(assets.c.course_id == course_id)
+    held = {row.path: (row.sha256, row.content_type) for row in tx.rows(own)}
+    wanted = {figure.path: (_sha256(figure), figure.content_type) for figure in figures}
     stale = [path for path, said in held.items() if wanted.get(path) != said]
-    fresh = [figure for figure in figures if held.get(figure.path) != wanted[figure.path]]
+    return stale, [figure for figure in figures if held.get(figure.path) != wanted[figure.path]]
+
+
+def _put_assets(tx: Tx, course_id: str, stale: list[str], fresh: list[Figure]) -> None:
     for path in stale:
-        tx.run(delete(assets).where(own, assets.c.path == path))
+        tx.run(delete(assets).where(assets.c.course_id == course_id, assets.c.path == path))
     for figure in fresh:
         row = {"course_id": course_id, "path": figure.path, "content_type": figure.content_type}
-        tx.run(insert(assets), [{**row, "sha256": wanted[figure.path][0], "data": figure.data}])
-    return bool(stale or fresh)
+        tx.run(insert(assets), [{**row, "sha256": _sha256(figure), "data": figure.data}])
+
+
+def _sha256(figure: Figure) -> str:
+    return hashlib.sha256(figure.data).hexdigest()

@@ -39,6 +39,8 @@ MAX_TITLE: Final = 200
 MAX_DESCRIPTION: Final = 2_000
 MAX_ID: Final = 64
 COURSE_ID_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,63}\Z"
+RESERVED_IDS: Final = frozenset({"import"})
+"""What stands where a course's id would in an address of the portal's own."""
 _COURSE_ID: Final = re.compile(COURSE_ID_PATTERN)
 _NO_LESSONS: Final = frozenset(
     {"index.md", "README.md", "LICENSE.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md"}
@@ -150,6 +152,8 @@ def compose(
     identity = course_id or course_id_of(title)
     if not is_course_id(identity):
         all_faults.append(f"the id {identity[:80]!r} may hold a-z, 0-9 and - only, at most {MAX_ID}")
+    if identity in RESERVED_IDS:
+        all_faults.append(f"the id {identity!r} is an address of the portal's own: choose another")
     ids = _lesson_ids(written, all_faults)
     warnings: list[str] = []
     kept = _figures(figures, warnings)
@@ -170,7 +174,8 @@ def compose(
 
 def course_id_of(title: str) -> str:
     """A course's id out of its title; a title without a Latin letter gets a number for it."""
-    return slug(title)[:MAX_ID].strip("-") or f"course-{zlib.crc32(title.encode()):08x}"
+    made = slug(title)[:MAX_ID].strip("-") or f"course-{zlib.crc32(title.encode()):08x}"
+    return f"{made}-course" if made in RESERVED_IDS else made
 
 
 def is_course_id(text: str) -> bool:

@@ -6,9 +6,6 @@ means a row of progress, *completed* means every lesson the course has now is co
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -16,11 +13,10 @@ import msgspec
 from sqlalchemy import Select, Subquery, and_, distinct, func, select, union
 
 from holdfast.core.errors import Rejected
+from holdfast.learning.rhythm import DAYS, DayCompleted, Heard, completed_by_day, heard
 from holdfast.store.port import Tx
 from holdfast.store.schema import activity, assignments, courses, lessons, memberships, progress, users
 
-DAYS: Final = 30
-"""How many days of events are shown, ending with the newest that has any."""
 ACTIVE_DAYS: Final = 7
 
 _NUMBER = func.count().label("number")
@@ -54,6 +50,8 @@ class Overview(msgspec.Struct, rename="camel", kw_only=True):
     """Learners with events or progress in the last seven days."""
     courses: list[CourseNumbers]
     events: list[DayNumbers]
+    completed: list[DayCompleted]
+    heard: Heard
     data_fresh_as_of: str
 
 
@@ -81,6 +79,7 @@ class CourseInsight(msgspec.Struct, rename="camel", kw_only=True):
     completion_rate: float
     lessons: list[LessonNumbers]
     by_day: list[DayNumbers]
+    completed_by_day: list[DayCompleted]
     data_fresh_as_of: str
 
 
@@ -97,6 +96,8 @@ def overview(tx: Tx, org: str, *, now_s: float, fresh_as_of: str) -> Overview:
         active_learners_7d=_active(tx, org, today),
         courses=_courses(tx, org),
         events=_days(tx, today),
+        completed=completed_by_day(tx),
+        heard=heard(tx, org, now_s),
         data_fresh_as_of=fresh_as_of,
     )
 
@@ -112,6 +113,7 @@ def course_insight(tx: Tx, org: str, course_id: str, *, now_s: float, fresh_as_o
         **msgspec.structs.asdict(numbers),
         lessons=_lessons(tx, org, course_id, audience),
         by_day=_days(tx, datetime.fromtimestamp(now_s, UTC).date(), course_id),
+        completed_by_day=completed_by_day(tx, course_id),
         data_fresh_as_of=fresh_as_of,
     )
 
@@ -301,35 +303,3 @@ def _tomorrow(today: date) -> str:
 
 def _share(part: int, whole: int) -> float:
     return round(part / whole, 4) if whole else 0.0
-
-
-# CSV
-
-
-def overview_csv(found: Overview) -> bytes:
-    """The overview's courses, a line each."""
-    return _csv(
-        ("id", "title", "assigned", "started", "completed", "completionRate", "dataFreshAsOf"),
-        ((*msgspec.structs.astuple(each), found.data_fresh_as_of) for each in found.courses),
-    )
-
-
-def course_csv(found: CourseInsight) -> bytes:
-    """A course's lessons, a line each."""
-    return _csv(
-        ("id", "title", "position", "started", "completed", "dropOff", "dataFreshAsOf"),
-        ((*msgspec.structs.astuple(each), found.data_fresh_as_of) for each in found.lessons),
-    )
-
-
-def _csv(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(head)
-    writer.writerows([_inert(cell) for cell in row] for row in rows)
-    return out.getvalue().encode()
-
-
-def _inert(cell: object) -> object:
-    """Keep a spreadsheet from running a text as a formula (OWASP: CSV injection)."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

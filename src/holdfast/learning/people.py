@@ -13,14 +13,14 @@ from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, or_, select, update
 
 from holdfast.access.members import normal_email
 from holdfast.core.errors import Conflict, Rejected
 from holdfast.core.ids import uuid7
 from holdfast.learning.orgs import NAME_CHARS, in_lists, now_text
 from holdfast.store.port import Tx
-from holdfast.store.schema import memberships, users
+from holdfast.store.schema import assignments, memberships, users
 
 OrgRole = Literal["learner", "admin"]
 """The roles an admin may give; `operator` is the platform's and no address grants it."""
@@ -42,10 +42,28 @@ class Person(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class PeoplePage(msgspec.Struct, rename="camel", kw_only=True):
-    """Some people by e-mail address; `next` asks for the ones after them."""
+    """Some people by e-mail address; `next` asks for the ones after them, `total` counts all pages."""
 
     items: list[Person]
     next: str | None
+    total: int
+
+
+class KnownPerson(msgspec.Struct, rename="camel", kw_only=True):
+    """A person of the org under the word they were asked for by: an e-mail address or an id."""
+
+    asked: str
+    id: str
+    name: str
+    email: str
+    active: bool
+
+
+class PeopleFound(msgspec.Struct, rename="camel", kw_only=True):
+    """Who stands behind a list of addresses and ids; `unknown`: words that name nobody of the org."""
+
+    items: list[KnownPerson]
+    unknown: list[str]
 
 
 class PersonChange(msgspec.Struct, kw_only=True):
@@ -171,11 +189,13 @@ def list_people(
     search: str | None = None,
     role: OrgRole | None = None,
     active: bool | None = None,
+    without_course: str | None = None,
     after: str | None = None,
 ) -> PeoplePage:
     """Members of an org by e-mail address, in a transaction scoped to it.
 
-    `search` is found anywhere in name or address, whatever its case; `after` is a page's `next`.
+    `search` is found anywhere in name or address, whatever its case; `without_course`: only whom that
+    course is not assigned to; `after` is a page's `next`.
     """
     member = exists().where(memberships.c.org_id == org, memberships.c.user_id == users.c.id)
     if role is not None:
@@ -184,21 +204,56 @@ def list_people(
         member = member.where(memberships.c.active == active)
     asked = select(users.c.id, users.c.email, users.c.name).where(member)
     if search:
-        wanted = search.strip()
-        # The engine's lower() may know ASCII only, so the text as it was typed counts too.
-        asked = asked.where(
-            or_(
-                users.c.email.contains(wanted.lower(), autoescape=True),
-                func.lower(users.c.name).contains(wanted.lower(), autoescape=True),
-                users.c.name.contains(wanted, autoescape=True),
-            )
-        )
+        asked = asked.where(named_like(search))
+    if without_course is not None:
+        has = (assignments.c.org_id == org, assignments.c.user_id == users.c.id, assignments.c.active)
+        asked = asked.where(~exists().where(*has, assignments.c.course_id == without_course))
+    total = tx.rows(select(func.count()).select_from(asked.subquery()))[0][0]
     if after is not None:
         asked = asked.where(users.c.email > after)
     found = tx.rows(asked.order_by(users.c.email).limit(limit + 1))
     roles = _roles(tx, org, [row.id for row in found[:limit]])
     items = [_worded(row, roles[row.id]) for row in found[:limit]]
-    return PeoplePage(items=items, next=items[-1].email if len(found) > limit else None)
+    return PeoplePage(items=items, next=items[-1].email if len(found) > limit else None, total=total)
+
+
+def named_like(search: str) -> ColumnElement[bool]:
+    """The condition that a text is found anywhere in a user's name or address, whatever its case."""
+    wanted = search.strip()
+    # The engine's lower() may know ASCII only, so the text as it was typed counts too.
+    return or_(
+        users.c.email.contains(wanted.lower(), autoescape=True),
+        func.lower(users.c.name).contains(wanted.lower(), autoescape=True),
+        users.c.name.contains(wanted, autoescape=True),
+    )
+
+
+def find_people(tx: Tx, org: str, asked: Sequence[str]) -> PeopleFound:
+    """Who of the org has these e-mail addresses or ids, in a transaction scoped to it.
+
+    A word with an @ is an address. What another org's people are called is not told: they are unknown.
+    """
+    words = list(dict.fromkeys(word.strip() for word in asked if word.strip()))
+    keys = {word: normal_email(word) if "@" in word else word for word in words}
+    rows: dict[str, Any] = {}
+    for some in in_lists(list(dict.fromkeys(keys.values()))):
+        member = exists().where(memberships.c.org_id == org, memberships.c.user_id == users.c.id)
+        mine = select(users.c.id, users.c.email, users.c.name, users.c.active).where(member)
+        for found in tx.rows(mine.where(or_(users.c.email.in_(some), users.c.id.in_(some)))):
+            rows[found.email] = rows[found.id] = found
+    roles = _roles(tx, org, list({row.id: None for row in rows.values()}))
+    items = [
+        KnownPerson(
+            asked=word,
+            id=row.id,
+            name=row.name,
+            email=row.email,
+            active=row.active and any(each.active for each in roles[row.id]),
+        )
+        for word in words
+        if (row := rows.get(keys[word])) is not None
+    ]
+    return PeopleFound(items=items, unknown=[word for word in words if keys[word] not in rows])
 
 
 def only_here(tx: Tx, org: str, user_ids: Iterable[str]) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from holdfast.core.errors import Rejected
-from holdfast.learning.assigned import list_assignments, result_of
+from holdfast.learning.assigned import Which, list_assignments, result_of
 from holdfast.learning.assignments import CourseAssigned, apply_assigned, apply_unassigned
 from holdfast.learning.progress import apply_completed
 from holdfast.store.port import Tx
@@ -171,7 +171,8 @@ def test_five_thousand_learners_are_assigned_by_one_event(store: SqliteStore) ->
 
 def listed(store: SqliteStore, **asked: Any) -> list[tuple[str, str]]:  # noqa: ANN401
     with store.transaction("tide") as tx:
-        page = list_assignments(tx, "tide", now=NOW, limit=asked.pop("limit", 100), **asked)
+        after = asked.pop("after", None)
+        page = list_assignments(tx, "tide", Which(**asked), now=NOW, limit=100, after=after)
         return [(each.course_id, each.user_id) for each in page.items]
 
 
@@ -193,8 +194,10 @@ def test_assignments_are_listed_by_course_learner_and_lateness(store: SqliteStor
     assert listed(store, overdue=False) == [each for each in everything if each != ("knots", "ada")]
     assert listed(store, course_id="tides") == [("tides", "ada")]
     assert listed(store, user_id="ada") == [("knots", "ada"), ("tides", "ada")]
+    assert listed(store, search="ADA@") == listed(store, user_id="ada")
+    assert listed(store, search="b", course_id="knots") == [("knots", "abe")]
     with store.transaction("tide") as tx:
-        abe = list_assignments(tx, "tide", now=NOW, limit=1).items[0]
+        abe = list_assignments(tx, "tide", Which(), now=NOW, limit=1).items[0]
     assert (abe.lessons, abe.lessons_completed, abe.completed, abe.overdue) == (3, 3, True, False)
     assert (abe.course_title, abe.user_name, abe.due_at) == ("Knots", "Abe", "2026-11-01T00:00:00.000Z")
 
@@ -205,7 +208,7 @@ def test_pages_join_to_the_whole_list(store: SqliteStore) -> None:
     found, after = [], None
     with store.transaction("tide") as tx:
         while True:
-            page = list_assignments(tx, "tide", now=NOW, limit=2, after=after)
+            page = list_assignments(tx, "tide", Which(), now=NOW, limit=2, after=after)
             found.append([(each.course_id, each.user_id) for each in page.items])
             after = page.next
             if after is None:

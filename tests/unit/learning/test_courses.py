@@ -8,8 +8,8 @@ from sqlalchemy import insert, select
 
 from holdfast.core.errors import Conflict, Rejected
 from holdfast.learning import courses
-from holdfast.learning.courses import change_course, course_rows, create_course, put_course
-from holdfast.learning.importing import demo_course
+from holdfast.learning.courses import change_course, course_detail, course_rows, create_course, put_course
+from holdfast.learning.importing import MAX_ID, demo_course, is_course_id
 from holdfast.learning.lessons import my_courses
 from holdfast.store import schema
 from holdfast.store.port import Tx
@@ -130,6 +130,47 @@ def test_a_new_course_does_not_take_the_place_of_another(store: SqliteStore) -> 
         with pytest.raises(Conflict, match="'knots' exists already") as caught:
             create_course(tx, course(**{"01-one.md": "Changed."}), "tidewater", NOW)
     assert caught.value.code == "already_exists"
+
+
+def test_whoever_wants_to_be_asked_replaces_nothing_and_learns_a_free_id(store: SqliteStore) -> None:
+    changed = course(**{"01-one.md": "Changed."})
+    with store.transaction("tidewater") as tx:
+        put_course(tx, course(), "tidewater", NOW)
+        before = rows_of(tx)
+        assert put_course(tx, changed, "tidewater", LATER, replace=False).free_id == "knots-2"
+        figure = course(**{"fig/rope.png": "another rope"})
+        assert put_course(tx, figure, "tidewater", LATER, replace=False).free_id == "knots-2"
+        assert rows_of(tx) == before
+        again = put_course(tx, course(), "tidewater", LATER, replace=False)
+        assert (again.unchanged, again.free_id) == (True, None)
+        both = put_course(tx, changed._replace(id="knots-2"), "tidewater", LATER, replace=False)
+        assert (both.replaced, both.free_id) == (False, None)
+        assert put_course(tx, changed, "tidewater", LATER, replace=False).free_id == "knots-3"
+        assert [row.id for row in course_rows(tx)] == ["knots", "knots-2"]
+
+
+def test_a_free_id_is_no_longer_than_an_id_may_be(store: SqliteStore) -> None:
+    long = "a" * MAX_ID
+    with store.transaction("tidewater") as tx:
+        put_course(tx, course()._replace(id=long), "tidewater", NOW)
+        free = put_course(tx, course()._replace(id=long, title="x"), "tidewater", NOW, replace=False).free_id
+    assert free is not None
+    assert is_course_id(free)
+    assert free != long
+
+
+def test_an_admin_sees_a_course_with_its_lessons_in_order_archived_or_not(store: SqliteStore) -> None:
+    with store.transaction("tidewater") as tx:
+        put_course(tx, course(), "tidewater", NOW)
+        change_course(tx, "knots", {"archived": True}, LATER)
+        found = course_detail(tx, "knots")
+    assert (found.course.id, found.course.archived, found.course.lesson_count) == ("knots", True, 2)
+    assert [(each.id, each.title, each.questions) for each in found.lessons] == [
+        ("01-one", "One", 0),
+        ("02-two", "Two", 1),
+    ]
+    with store.transaction("highland") as tx, pytest.raises(Rejected):
+        course_detail(tx, "knots")
 
 
 def test_a_course_is_changed_by_what_is_named_alone(store: SqliteStore) -> None:

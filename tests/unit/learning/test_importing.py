@@ -115,6 +115,11 @@ def test_a_title_without_latin_letters_gives_a_steady_id() -> None:
     assert first.startswith("course-")
 
 
+def test_an_id_that_is_an_address_of_the_portals_own_is_refused_by_name_and_never_made_of_a_title() -> None:
+    assert "the id 'import' is an address" in refusal({"course.yaml": "id: import\n", "a.md": "x"})
+    assert read({"course.yaml": "title: Import!\n", "a.md": "x"}).id == "import-course"
+
+
 def test_windows_line_ends_and_a_byte_order_mark_are_read() -> None:
     course = read({"a.md": b"\xef\xbb\xbf---\r\ntitle: Hello\r\n---\r\ntext\r\n"})
     assert course.lessons[0].title == "Hello"

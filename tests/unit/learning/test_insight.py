@@ -26,16 +26,16 @@ from holdfast.learning.insight import (
     CourseNumbers,
     DayNumbers,
     LessonNumbers,
-    course_csv,
     course_insight,
     overview,
-    overview_csv,
 )
+from holdfast.learning.insight_tables import course_csv, overview_csv
 from holdfast.learning.progress import apply_completed, apply_progressed
+from holdfast.learning.rhythm import DayCompleted, Heard
 from holdfast.store.port import Tx
-from holdfast.store.schema import courses
+from holdfast.store.schema import courses, memberships, progress
 from holdfast.store.sqlite import SqliteStore
-from tests.unit.learning.register import event, school
+from tests.unit.learning.register import add_person, event, school
 
 NOW_S = parse_rfc3339("2026-11-23T12:00:00Z")
 FRESH = "2026-11-23T11:59:00.000Z"
@@ -208,3 +208,59 @@ def test_a_title_that_a_spreadsheet_would_run_is_made_inert(store: SqliteStore, 
         tx.run(update(courses).where(courses.c.id == "knots").values(title=title))
         found = overview_csv(overview(tx, "tide", now_s=NOW_S, fresh_as_of=FRESH)).decode()
     assert f"'{title[:2]}" in found
+
+
+def test_completions_are_counted_by_the_day_of_their_receipt(store: SqliteStore) -> None:
+    with store.transaction("tide") as tx:
+        whole = overview(tx, "tide", now_s=NOW_S, fresh_as_of=FRESH)
+        one = course_insight(tx, "tide", "tides", now_s=NOW_S, fresh_as_of=FRESH)
+    # ada three, abe one; cleo's is another org's, and nothing was completed in `tides`.
+    assert whole.completed == [DayCompleted(day="2026-11-23", lessons=4, learners=2)]
+    assert one.completed_by_day == []
+
+
+def test_only_thirty_days_of_completions_are_shown(store: SqliteStore) -> None:
+    days = ["2026-10-24", "2026-10-25", "2026-11-23"]
+    with store.transaction("tide") as tx:
+        for who, day in zip(("ada", "abe", "ben"), days, strict=True):
+            mine = (progress.c.user_id == who, progress.c.lesson_id == "one")
+            at = f"{day}T23:59:59.999Z"
+            tx.run(update(progress).where(*mine).values(completed=True, completed_at=at))
+        found = overview(tx, "tide", now_s=NOW_S, fresh_as_of=FRESH).completed
+    assert [each.day for each in found] == days[1:]
+
+
+def test_each_learner_is_counted_once_by_when_they_were_last_heard_of(store: SqliteStore) -> None:
+    # Received on the 23rd: ada's, abe's and amy's; ben is no learner. zoe never sent anything.
+    with store.transaction(None) as tx:
+        add_person(tx, "tide", "zoe")
+        add_person(tx, "tide", "zac")
+        tx.run(update(memberships).where(memberships.c.user_id == "zac").values(active=False))
+    with store.transaction("tide") as tx:
+        seen = [
+            overview(tx, "tide", now_s=NOW_S + days * 86_400, fresh_as_of=FRESH).heard
+            for days in (0, 3, 20, 40)
+        ]
+    assert seen == [
+        Heard(last_day=3, never=1),
+        Heard(last_week=3, never=1),
+        Heard(last_month=3, never=1),
+        Heard(earlier=3, never=1),
+    ]
+
+
+def test_every_table_of_the_overview_and_of_a_course_is_to_be_had_as_csv(store: SqliteStore) -> None:
+    with store.transaction("tide") as tx:
+        whole = overview(tx, "tide", now_s=NOW_S, fresh_as_of=FRESH)
+        one = course_insight(tx, "tide", "knots", now_s=NOW_S, fresh_as_of=FRESH)
+    assert overview_csv(whole, "completed").decode().splitlines() == [
+        "day,lessonsCompleted,learners,dataFreshAsOf",
+        f"2026-11-23,4,2,{FRESH}",
+    ]
+    assert overview_csv(whole, "heard").decode().splitlines() == [
+        "lastDay,lastWeek,lastMonth,earlier,never,dataFreshAsOf",
+        f"3,0,0,0,0,{FRESH}",
+    ]
+    assert overview_csv(whole, "events").decode().splitlines()[1] == f"2026-11-01,1,1,{FRESH}"
+    assert course_csv(one, "completed").decode().splitlines()[1] == f"2026-11-23,4,2,{FRESH}"
+    assert course_csv(one, "events").decode().splitlines()[2] == f"2026-11-22,3,2,{FRESH}"

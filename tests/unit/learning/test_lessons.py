@@ -189,7 +189,8 @@ async def test_the_role_in_the_requests_own_org_decides_what_is_seen(store: Sqli
 async def test_an_import_over_http_is_noted_and_answers_with_a_report(store: SqliteStore) -> None:
     body = zipped({"a.md": "# A\n\n[gone](gone.md)"})
     query = course_routes.ImportQuery(id="sea")
-    report = await course_routes.import_zip(ask(store, "ben", "admin", body=body, query=query))
+    answer = await course_routes.import_zip(ask(store, "ben", "admin", body=body, query=query))
+    report = answer.content
     assert (report.course_id, report.lessons, report.replaced) == ("sea", 1, False)
     assert [found.target for found in report.dangling] == ["gone.md"]
     with store.transaction("tidewater") as tx:

@@ -9,13 +9,21 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from holdfast.core.errors import Conflict, Rejected
+from holdfast.learning.assignments import apply_assigned, apply_unassigned
 from holdfast.learning.orgs import create_org, org_by_id, org_by_slug
-from holdfast.learning.people import PersonChange, change_person, create_operator, create_user, list_people
+from holdfast.learning.people import (
+    PersonChange,
+    change_person,
+    create_operator,
+    create_user,
+    find_people,
+    list_people,
+)
 from holdfast.learning.roster import RosterReport, import_roster, read_roster, with_password
 from holdfast.store.port import Tx
 from holdfast.store.schema import memberships, users
 from holdfast.store.sqlite import SqliteStore
-from tests.unit.learning.register import NOW, school
+from tests.unit.learning.register import NOW, event, school
 
 
 @pytest.fixture
@@ -191,7 +199,40 @@ def test_pages_of_people_join_to_the_whole_list(store: SqliteStore) -> None:
             page = list_people(tx, "tide", limit=3, after=after)
             found.append([each.id for each in page.items])
             after = page.next
+            assert page.total == 4
     assert found == [["abe", "ada", "amy"], ["ben"]]
+
+
+def test_those_who_have_a_course_can_be_left_out(store: SqliteStore) -> None:
+    with store.transaction(None) as tx:
+        both = event("course.assigned", "ben", 1, courseId="knots", userIds=["ada", "abe"])
+        other = event("course.assigned", "dan", 2, org="high", courseId="knots", userIds=["cleo"])
+        apply_assigned(tx, [both, other])
+        apply_unassigned(tx, [event("course.unassigned", "ben", 3, courseId="knots", userIds=["abe"])])
+    assert listed(store, without_course="knots") == ["abe", "amy", "ben"]
+    assert listed(store, without_course="knots", role="learner", search="a") == ["abe", "amy"]
+    with store.transaction("tide") as tx:
+        assert list_people(tx, "tide", limit=1, without_course="knots").total == 3
+
+
+def test_people_are_found_by_address_and_id_in_any_mixture_and_strangers_are_not(store: SqliteStore) -> None:
+    with store.transaction(None) as tx:
+        tx.run(update(memberships).where(memberships.c.user_id == "abe").values(active=False))
+    asked = [" ADA@tide.example", "abe", "cleo@high.example", "cleo", "", "ada", "nobody@x.example", "abe"]
+    with store.transaction("tide") as tx:
+        found = find_people(tx, "tide", asked)
+    assert [(each.asked, each.id, each.active) for each in found.items] == [
+        ("ADA@tide.example", "ada", True),
+        ("abe", "abe", False),
+        ("ada", "ada", True),
+    ]
+    assert found.unknown == ["cleo@high.example", "cleo", "nobody@x.example"]
+
+
+def test_five_thousand_people_are_found_at_once(store: SqliteStore) -> None:
+    with store.transaction("tide") as tx:
+        found = find_people(tx, "tide", [*(f"nobody-{number}" for number in range(4_999)), "ada"])
+    assert ([each.id for each in found.items], len(found.unknown)) == (["ada"], 4_999)
 
 
 # Importing

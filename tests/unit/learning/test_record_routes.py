@@ -13,12 +13,14 @@ from sqlalchemy import select, update
 
 from holdfast.access.passwords import hash_password
 from holdfast.core.ids import uuid7
+from holdfast.learning.assigning import assigning_of, recent_assigning
 from holdfast.settings import Settings
 from holdfast.store.port import Tx
-from holdfast.store.schema import audit, orgs, users
+from holdfast.store.schema import audit, memberships, orgs, users
 from holdfast.web.portal import BACKLOG_LIMIT, Portal
 from holdfast.wiring import make_app, opened, running
 from tests.unit.learning import register
+from tests.unit.learning.classroom import zipped
 
 PASSWORD = "correct horse battery"
 
@@ -109,6 +111,58 @@ async def test_unassigning_says_what_it_did(school: School) -> None:
     assert (await school.client.get("/api/admin/assignments")).json() == {"items": [], "next": None}
 
 
+async def test_what_became_of_an_assigning_event_is_told_later_too(school: School) -> None:
+    event_id = uuid7()
+    await school.assign("ada", "cleo", "zoe", id=event_id)
+    said = (await school.client.get(f"/api/admin/assigning/{event_id.upper()}")).json()
+    assert (said["state"], said["kind"], said["courseTitle"]) == ("applied", "course.assigned", "Knots")
+    assert (said["byName"], said["changed"], said["already"]) == ("Ben", 1, 0)
+    # Who another org's people are is not told.
+    reason = "not an active member of this org"
+    assert said["refused"] == [{"userId": who, "reason": reason} for who in ("cleo", "zoe")]
+    await school.post(
+        "/api/admin/courses/knots/unassign", {"id": uuid7(), "userIds": ["ada"]}, prefer="wait=10"
+    )
+    latest = (await school.client.get("/api/admin/assigning?limit=1")).json()["items"]
+    assert [(each["kind"], each["changed"]) for each in latest] == [("course.unassigned", 1)]
+    assert len((await school.client.get("/api/admin/assigning")).json()["items"]) == 2
+
+
+async def test_a_refused_former_member_is_called_by_name(school: School) -> None:
+    await school.client.patch("/api/admin/users/ada", json={"active": False})
+    refused = (await school.assign("ada")).json()["refused"]
+    assert [(each["name"], each["email"]) for each in refused] == [("Ada", "ada@tide.example")]
+
+
+async def test_an_assigning_event_that_waits_says_so_and_one_nobody_sent_is_not_found(still: School) -> None:
+    event_id = uuid7()
+    await still.assign("ada", id=event_id, prefer="wait=0")
+    said = (await still.client.get(f"/api/admin/assigning/{event_id}")).json()
+    assert (said["state"], said["changed"]) == ("waiting", None)
+    assert code(await still.client.get(f"/api/admin/assigning/{uuid7()}")) == (404, "not_found")
+
+
+async def test_an_assigning_event_that_was_parked_says_why(still: School) -> None:
+    event_id = uuid7()
+    await still.assign("ada", id=event_id, prefer="wait=0")
+    demoted = update(memberships).where(memberships.c.user_id == "ben").values(role="learner")
+    await still.portal.store.run(None, lambda tx: tx.run(demoted))
+    async with running(still.portal):
+        await still.portal.applied("tide", event_id, 10)
+    found = await still.portal.store.read("tide", lambda tx: assigning_of(tx, "tide", event_id))
+    assert found is not None
+    assert (found.state, found.code, found.by_id) == ("parked", "forbidden", "ben")
+    assert "is not an admin" in (found.reason or "")
+
+
+async def test_another_orgs_assigning_is_not_told(school: School) -> None:
+    event_id = uuid7()
+    await school.assign("ada", id=event_id)
+    read = school.portal.store.read
+    assert await read("high", lambda tx: assigning_of(tx, "high", event_id)) is None
+    assert (await read("high", lambda tx: recent_assigning(tx, "high", 9))).items == []
+
+
 async def test_what_is_not_applied_in_time_is_answered_with_its_receipt(still: School) -> None:
     answer = await still.assign("ada", prefer="wait=0")
     assert answer.status_code == 202
@@ -177,6 +231,37 @@ async def test_people_are_made_found_and_changed(school: School) -> None:
     ]
 
 
+async def test_people_are_found_by_addresses_and_ids(school: School) -> None:
+    answer = await school.post("/api/admin/users/find", {"asked": ["ADA@tide.example", "cleo"]})
+    assert [each["id"] for each in answer.json()["items"]] == ["ada"]
+    assert answer.json()["unknown"] == ["cleo"]
+    assert code(await school.post("/api/admin/users/find", {"asked": []})) == (422, "invalid")
+    page = (await school.client.get("/api/admin/users?withoutCourse=knots&role=learner&limit=1")).json()
+    assert (len(page["items"]), page["total"]) == (1, 3)
+
+
+async def test_an_import_asks_before_it_replaces_another_course(school: School) -> None:
+    headers = {"Content-Type": "application/zip"}
+
+    async def send(text: str, query: str) -> tuple[int, Any]:
+        body = zipped({"course.yaml": "title: Knots", "a.md": text})
+        path = f"/api/admin/courses/import?{query}"
+        answer = await school.client.post(path, content=body, headers=headers)
+        return answer.status_code, answer.json()
+
+    status, asked = await send("new", "existing=ask")
+    assert (status, asked["freeId"], asked["replaced"]) == (200, "knots-2", False)
+    kept = (await school.client.get("/api/admin/courses/knots")).json()
+    assert [each["id"] for each in kept["lessons"]] == ["one", "two", "three"]
+    status, both = await send("new", "existing=ask&id=knots-2")
+    assert (status, both["courseId"], both["freeId"]) == (201, "knots-2", None)
+    status, replaced = await send("new", "existing=replace")
+    assert (status, replaced["replaced"]) == (201, True)
+    status, refused = await send("new", "id=import")
+    assert (status, refused["code"]) == (422, "import_refused")
+    assert code(await school.client.get("/api/admin/courses/hills")) == (404, "not_found")
+
+
 async def test_nobody_is_made_an_operator(school: School) -> None:
     bodies: tuple[dict[str, Any], ...] = (
         {"roles": ["operator"]},
@@ -227,18 +312,30 @@ async def test_analytics_are_given_as_json_or_csv(school: School) -> None:
         [1.0, 0.0, 0.0],
     )
     overview = (await school.client.get("/api/admin/analytics/overview")).json()
-    assert set(overview) == {"learners", "activeLearners7d", "courses", "events", "dataFreshAsOf"}
+    assert set(overview) == {
+        *("learners", "activeLearners7d", "courses", "events", "completed", "heard", "dataFreshAsOf")
+    }
     for place in (path, "/api/admin/analytics/overview"):
         csv = await school.client.get(place, headers={"Accept": "text/csv, application/json;q=0.5"})
         assert csv.headers["content-type"] == "text/csv; charset=utf-8"
         assert csv.text.startswith("id,title,")
+        csv = await school.client.get(f"{place}?table=completed", headers={"Accept": "text/csv"})
+        assert csv.text.startswith("day,lessonsCompleted,")
     assert code(await school.client.get(path, headers={"Accept": "image/png"})) == (406, "not_acceptable")
     assert code(await school.client.get("/api/admin/analytics/courses/hills")) == (404, "not_found")
 
 
 async def test_a_learner_reaches_none_of_it(tmp_path: Path) -> None:
     async with signed_in(tmp_path, "ada@tide.example") as school:
-        for path in ("assignments", "users", "analytics/overview", "analytics/courses/knots"):
+        for path in (
+            "assignments",
+            "assigning",
+            "assigning/x",
+            "courses/knots",
+            "users",
+            "analytics/overview",
+            "analytics/courses/knots",
+        ):
             assert code(await school.client.get(f"/api/admin/{path}")) == (403, "forbidden")
         assert code(await school.assign("ada")) == (403, "forbidden")
         body = {"email": "e@x.example", "name": "E"}

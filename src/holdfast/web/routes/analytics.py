@@ -5,37 +5,49 @@ from __future__ import annotations
 from typing import Final
 
 from holdfast.core.errors import Rejected
-from holdfast.learning.insight import (
-    CourseInsight,
-    Overview,
-    course_csv,
-    course_insight,
-    overview,
-    overview_csv,
-)
-from holdfast.web.calls import Answer, Ask, Call
+from holdfast.learning.insight import CourseInsight, Overview, course_insight, overview
+from holdfast.learning.insight_tables import CourseTable, OverviewTable, course_csv, overview_csv
+from holdfast.web.calls import Answer, Ask, Call, Wire
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
 
 
+class OverviewQuery(Wire):
+    """Which of its tables, as CSV; JSON has all of them."""
+
+    table: OverviewTable = "courses"
+
+
+class CourseQuery(Wire):
+    """Which of its tables, as CSV; JSON has all of them."""
+
+    table: CourseTable = "lessons"
+
+
 async def show_overview(ask: Ask) -> Answer:
-    """The org at a glance; as CSV its courses."""
+    """The org at a glance; as CSV one of its tables."""
     media, org = chosen_media(ask.headers.get("accept", "")), ask.my_org
     now_s, fresh = ask.portal.clock.now_s(), ask.portal.data_as_of(org)
     found = await ask.portal.store.read(org, lambda tx: overview(tx, org, now_s=now_s, fresh_as_of=fresh))
-    return _csv(overview_csv(found), "overview.csv") if media == CSV else _json(found)
+    if media == JSON:
+        return _json(found)
+    table = ask.query.table
+    return _csv(overview_csv(found, table), f"{table}.csv")
 
 
 async def show_course(ask: Ask) -> Answer:
-    """One course in detail; as CSV its lessons."""
+    """One course in detail; as CSV one of its tables."""
     media, org = chosen_media(ask.headers.get("accept", "")), ask.my_org
     course_id = ask.path["course_id"]
     now_s, fresh = ask.portal.clock.now_s(), ask.portal.data_as_of(org)
     found = await ask.portal.store.read(
         org, lambda tx: course_insight(tx, org, course_id, now_s=now_s, fresh_as_of=fresh)
     )
-    return _csv(course_csv(found), "course.csv") if media == CSV else _json(found)
+    if media == JSON:
+        return _json(found)
+    table = ask.query.table
+    return _csv(course_csv(found, table), f"{table}-of-course.csv")
 
 
 def chosen_media(accept: str) -> str:
@@ -91,6 +103,7 @@ CALLS: Final[tuple[Call, ...]] = (
         show_overview,
         action="analytics.read",
         returns=Overview,
+        query=OverviewQuery,
         gives=(JSON, CSV),
         summary="Learners, courses and the last days' events.",
     ),
@@ -100,6 +113,7 @@ CALLS: Final[tuple[Call, ...]] = (
         show_course,
         action="analytics.read",
         returns=CourseInsight,
+        query=CourseQuery,
         gives=(JSON, CSV),
         summary="One course: who started and completed each lesson, and where they stop.",
     ),

@@ -18,10 +18,12 @@ from holdfast.learning.assigned import (
     AssignmentPage,
     AssignmentResult,
     Refused,
+    Which,
     course_exists,
     list_assignments,
     result_of,
 )
+from holdfast.learning.assigning import Assigning, AssigningList, assigning_of, recent_assigning
 from holdfast.learning.assignments import DueAt, Note, UserIds, due_text
 from holdfast.learning.progress import Id
 from holdfast.store.port import Tx
@@ -39,13 +41,23 @@ _PREFER_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*([0-9]{1,6})\s*(?:$|[,;])", 
 
 
 class AssignmentFilter(Wire):
-    """Which assignments to list. `overdue`: late and not completed, or all others."""
+    """Which assignments to list. `overdue`: late and not completed, or all others.
+
+    `search` is found anywhere in a learner's name or address.
+    """
 
     course_id: Id | None = None
     user_id: Name | None = None
+    search: Annotated[str, Meta(max_length=100)] | None = None
     overdue: bool | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
     after: Annotated[str, Meta(max_length=300)] | None = None
+
+
+class RecentFilter(Wire):
+    """How many of the latest to list."""
+
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
 
 
 class Assign(Wire):
@@ -102,19 +114,28 @@ class Unassigned(Said):
 async def list_all(ask: Ask) -> AssignmentPage:
     """Assignments of the org, by course and learner."""
     org, now, query = ask.my_org, ask.portal.now(), ask.query
+    which = Which(query.course_id, query.user_id, query.search, query.overdue)
     return await ask.portal.store.read(
         org,
-        lambda tx: list_assignments(
-            tx,
-            org,
-            now=now,
-            limit=query.limit,
-            course_id=query.course_id,
-            user_id=query.user_id,
-            overdue=query.overdue,
-            after=query.after,
-        ),
+        lambda tx: list_assignments(tx, org, which, now=now, limit=query.limit, after=query.after),
     )
+
+
+async def list_recent(ask: Ask) -> AssigningList:
+    """What the latest assigning events did."""
+    org, limit = ask.my_org, ask.query.limit
+    return await ask.portal.store.read(org, lambda tx: recent_assigning(tx, org, limit))
+
+
+async def show_one(ask: Ask) -> Assigning:
+    """What became of one assigning event; 404 for one that never came, or came long ago and left no trace."""
+    org, event_id = ask.my_org, ask.path["event_id"].lower()
+    found = await ask.portal.store.read(org, lambda tx: assigning_of(tx, org, event_id))
+    if found is not None:
+        return found
+    if ask.portal.intake.holds(org, event_id):
+        return Assigning(id=event_id, state="waiting")
+    raise Rejected(f"no assigning event {event_id[:64]!r} is known in this org", code="not_found")
 
 
 async def assign(ask: Ask) -> Answer:
@@ -243,6 +264,23 @@ CALLS: Final[tuple[Call, ...]] = (
         returns=AssignmentPage,
         query=AssignmentFilter,
         summary="Who is to do which course by when, and how far they are.",
+    ),
+    Call(
+        "GET",
+        "/api/admin/assigning",
+        list_recent,
+        action="assignment.read",
+        returns=AssigningList,
+        query=RecentFilter,
+        summary="What the latest events that assign or unassign did.",
+    ),
+    Call(
+        "GET",
+        "/api/admin/assigning/{event_id}",
+        show_one,
+        action="assignment.read",
+        returns=Assigning,
+        summary="What became of one event that assigns or unassigns.",
     ),
     Call(
         "POST",

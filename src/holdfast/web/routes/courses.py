@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -11,7 +11,7 @@ from msgspec import Meta
 from holdfast.access.audit import note
 from holdfast.core.errors import Rejected
 from holdfast.learning import courses
-from holdfast.learning.courses import CourseRow, ImportReport
+from holdfast.learning.courses import CourseDetail, CourseRow, ImportReport
 from holdfast.learning.importing import (
     COURSE_ID_PATTERN,
     MAX_DESCRIPTION,
@@ -26,7 +26,7 @@ from holdfast.learning.importing import (
 from holdfast.learning.markdown import slug
 from holdfast.learning.quiz import MAX_CHOICES, MAX_QUESTIONS, MAX_TEXT
 from holdfast.store.port import Tx
-from holdfast.web.calls import Ask, Call, Said, Wire
+from holdfast.web.calls import Answer, Ask, Call, Said, Wire
 
 IMPORT_LIMIT_BYTES: Final = 64 << 20
 CREATE_LIMIT_BYTES: Final = 4 << 20
@@ -85,14 +85,24 @@ class CourseChange(Wire):
 
 
 class ImportQuery(Wire):
-    """`id`: the course's id, instead of the one from its own files or title."""
+    """`id`: the course's id, instead of the one from its own files or title.
+
+    `existing`: what to do when another course has the id: replace it, or write nothing and ask.
+    """
 
     id: Annotated[str, Meta(pattern=COURSE_ID_PATTERN, max_length=64)] | None = None
+    existing: Literal["replace", "ask"] = "replace"
 
 
 async def list_all(ask: Ask) -> CourseTable:
     """All courses of the org, archived ones too."""
     return CourseTable(items=await ask.portal.store.read(ask.my_org, courses.course_rows))
+
+
+async def show(ask: Ask) -> CourseDetail:
+    """One course, archived or not."""
+    course_id = ask.path["course_id"]
+    return await ask.portal.store.read(ask.my_org, lambda tx: courses.course_detail(tx, course_id))
 
 
 async def create(ask: Ask) -> ImportReport:
@@ -125,20 +135,23 @@ async def change(ask: Ask) -> CourseRow:
     return await ask.portal.store.run(ask.my_org, work)
 
 
-async def import_zip(ask: Ask) -> ImportReport:
-    """Import a course from a zip; the same id again replaces it."""
+async def import_zip(ask: Ask) -> Answer:
+    """Import a course from a zip; the same id again replaces it, or is asked about (200, not 201)."""
     # In a thread: unpacking and rendering take up to seconds, which the loop must not stand still.
     source = await asyncio.to_thread(read_course, ask.body, ask.query.id)
-    org, actor = ask.my_org, ask.me.user_id
+    org, actor, replace = ask.my_org, ask.me.user_id, ask.query.existing == "replace"
 
     def work(tx: Tx) -> ImportReport:
-        report = courses.put_course(tx, source, org, ask.portal.now())
+        report = courses.put_course(tx, source, org, ask.portal.now(), replace=replace)
+        if report.free_id is not None:
+            return report
         details: dict[str, Any] = {"lessons": report.lessons, "figures": report.figures}
         details |= {"replaced": report.replaced, "unchanged": report.unchanged}
         note(tx, actor, "course.imported", report.course_id, details)
         return report
 
-    return await ask.portal.store.run(org, work)
+    report = await ask.portal.store.run(org, work)
+    return Answer(report, status=201 if report.free_id is None else 200)
 
 
 def _composed(body: NewCourse) -> CourseSource:
@@ -178,6 +191,14 @@ CALLS: Final[tuple[Call, ...]] = (
         summary="All courses of the org.",
     ),
     Call(
+        "GET",
+        "/api/admin/courses/{course_id}",
+        show,
+        action="course.read.all",
+        returns=CourseDetail,
+        summary="One course of the org with its lessons.",
+    ),
+    Call(
         "POST",
         "/api/admin/courses",
         create,
@@ -203,10 +224,11 @@ CALLS: Final[tuple[Call, ...]] = (
         import_zip,
         action="course.write",
         returns=ImportReport,
-        summary="Import a course from a zip of Markdown files; the same id again replaces it.",
+        summary="Import a course from a zip of Markdown files; the same id again replaces it or asks.",
         body=bytes,
         query=ImportQuery,
         status=201,
+        also=(200,),
         reads="application/zip",
         limit_bytes=IMPORT_LIMIT_BYTES,
     ),

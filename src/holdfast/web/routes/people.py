@@ -12,23 +12,27 @@ from holdfast.access.audit import note_for
 from holdfast.access.passwords import MAX_CHARS, MIN_CHARS, check_new_password, hash_password
 from holdfast.core.errors import Rejected
 from holdfast.learning import people, roster
+from holdfast.learning.assignments import MAX_USERS
 from holdfast.learning.orgs import NAME_CHARS, SLUG_PATTERN, Org, create_org
-from holdfast.learning.people import OrgRole, OrgRoles, PeoplePage, Person, PersonChange
+from holdfast.learning.people import OrgRole, OrgRoles, PeopleFound, PeoplePage, Person, PersonChange
+from holdfast.learning.progress import Id
 from holdfast.learning.roster import RosterReport
 from holdfast.store.port import Tx
 from holdfast.web.calls import Ask, Call, Wire
 
 IMPORT_LIMIT_BYTES: Final = 4 << 20
+FIND_LIMIT_BYTES: Final = 2 << 20
 
 PersonName = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS)]
 
 
 class PeopleFilter(Wire):
-    """Whom to list. `search` is found anywhere in name or address."""
+    """Whom to list. `search` is found anywhere in name or address; `withoutCourse` leaves out who has it."""
 
     search: Annotated[str, Meta(max_length=100)] | None = None
     role: OrgRole | None = None
     active: bool | None = None
+    without_course: Id | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
     after: Annotated[str, Meta(max_length=people.EMAIL_CHARS)] | None = None
 
@@ -54,6 +58,14 @@ class ChangePerson(Wire):
     roles: OrgRoles | None = None
 
 
+class WhoIs(Wire):
+    """E-mail addresses and ids, mixed as they come."""
+
+    asked: Annotated[
+        list[Annotated[str, Meta(max_length=people.EMAIL_CHARS)]], Meta(min_length=1, max_length=MAX_USERS)
+    ]
+
+
 class NewOrg(Wire):
     """An org to found."""
 
@@ -73,9 +85,16 @@ async def list_all(ask: Ask) -> PeoplePage:
             search=query.search,
             role=query.role,
             active=query.active,
+            without_course=query.without_course,
             after=query.after,
         ),
     )
+
+
+async def find(ask: Ask) -> PeopleFound:
+    """Who stands behind addresses and ids."""
+    org, asked = ask.my_org, ask.body.asked
+    return await ask.portal.store.read(org, lambda tx: people.find_people(tx, org, asked))
 
 
 async def create(ask: Ask) -> Person:
@@ -174,6 +193,16 @@ CALLS: Final[tuple[Call, ...]] = (
         returns=Person,
         body=ChangePerson,
         summary="Change a person's name or roles, or close and open them in this org.",
+    ),
+    Call(
+        "POST",
+        "/api/admin/users/find",
+        find,
+        action="people.read",
+        returns=PeopleFound,
+        body=WhoIs,
+        limit_bytes=FIND_LIMIT_BYTES,
+        summary="Who of the org has these e-mail addresses or ids; at most 5,000.",
     ),
     Call(
         "POST",
