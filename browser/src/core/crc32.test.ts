@@ -13,6 +13,11 @@ describe("the checksum of a body", () => {
     expect(crc32("ä€🙂")).toBe("e8c8881a");
   });
 
+  it("goes on where an earlier text ended", () => {
+    expect(crc32("6789", crc32("12345"))).toBe("cbf43926");
+    expect(crc32("456789", crc32("", crc32("123")))).toBe("cbf43926");
+  });
+
   it("keeps its leading zeros", () => {
     expect(crc32('{"n":108}')).toBe("0007d401");
   });

@@ -15,7 +15,7 @@ export interface Outbox {
    * admin); from then on the screen may say "saved on this device". Rejects with `NotKept` when it could
    * not be kept there: then the event has been put into the emergency journal where that was possible,
    * is being sent straight to the server, and `status.storage` says "unsafe".
-   * Throws RangeError for a payload over 32 KB.
+   * Throws RangeError for a payload over 32 KB, of an admin's event over 512 KB.
    */
   add(draft: Draft): Promise<Entry>;
 
@@ -23,6 +23,8 @@ export interface Outbox {
   waiting(): Promise<Entry[]>;
   undeliverable(): Promise<Undeliverable[]>;
   losses(): Promise<Loss[]>;
+  /** The server's last answers to assignments, such as whom it refused. */
+  answers(): Promise<Answered[]>;
 
   /** The present condition; the same object until something changes. */
   readonly status: Status;
@@ -81,6 +83,7 @@ export type News =
     }
   | { readonly type: "undeliverable"; readonly item: Undeliverable }
   | { readonly type: "loss"; readonly loss: Loss }
+  | ({ readonly type: "answered" } & Answered)
   | { readonly type: "status"; readonly status: Status }
   /** One drain ended: what `SYNC_COMPLETE` tells. */
   | {
@@ -90,6 +93,15 @@ export type News =
       readonly undeliverable: number;
       readonly left: number;
     };
+
+/** What the server did with an assignment: `{assigned, already, refused[]}`, or the receipt of what is to be done. */
+export interface Answered {
+  /** The entry's. */
+  readonly id: string;
+  readonly answer: unknown;
+  /** RFC 3339 UTC. */
+  readonly since: string;
+}
 
 /** The event is not on the device. It may still reach the server: `sentDirectly` resolves with whether it did. */
 export interface NotKept extends Error {

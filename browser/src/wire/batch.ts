@@ -3,12 +3,12 @@
  * into the request as the text it was minted as: it is never parsed and written again on its way.
  */
 import { crc32 } from "../core/crc32";
-import type { Kind } from "./shapes";
 
 export interface WrittenEvent {
   readonly id: string;
-  readonly kind: Kind;
-  readonly seq: number;
+  readonly kind: string;
+  /** Absent for an event that the device could not number. */
+  readonly seq?: number;
   readonly orgId: string;
   readonly occurredAt: string;
   /** JSON, written once. */

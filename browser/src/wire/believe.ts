@@ -3,7 +3,19 @@
  * too, some of them in JSON. So each answer is checked for what the page stands on, and for no more:
  * a field a newer server adds is no reason to distrust it.
  */
-import type { Course, CourseList, Health, Lesson, Receipt, Receipts, Session } from "./shapes";
+import type {
+  Assigned,
+  Course,
+  CourseList,
+  DeviceState,
+  Health,
+  Held,
+  Lesson,
+  LossTaken,
+  Receipt,
+  Receipts,
+  Session,
+} from "./shapes";
 
 /** The value as its type, or undefined when it is not that. Some of what is said stands in a header. */
 export type Believe<T> = (value: unknown, headers: Headers) => T | undefined;
@@ -67,7 +79,27 @@ const isReceipt = (value: unknown): value is Receipt =>
 export const believeReceipts: Believe<Receipts> = (value) => {
   if (!isFields(value) || !Array.isArray(value.receipts)) return undefined;
   const slowDownMs = typeof value.slowDownMs === "number" ? value.slowDownMs : 0;
-  return { receipts: value.receipts.filter(isReceipt), slowDownMs };
+  return {
+    receipts: value.receipts.filter(isReceipt),
+    slowDownMs,
+    ...(isDeviceState(value.device) && { device: value.device }),
+  };
+};
+
+const isDeviceState = (value: unknown): value is DeviceState =>
+  isFields(value) && typeof value.acceptedThrough === "number" && Array.isArray(value.missing);
+
+export const believeHeld: Believe<Held> = (value) =>
+  isFields(value) && Array.isArray(value.held) ? (value as unknown as Held) : undefined;
+
+export const believeLossTaken: Believe<LossTaken> = (value) =>
+  isFields(value) && isReceipt(value.receipt) ? (value as unknown as LossTaken) : undefined;
+
+/** Either the effect or a receipt: anything else does not let an entry go. */
+export const believeAssigned: Believe<Assigned> = (value) => {
+  if (!isFields(value)) return undefined;
+  const told = Array.isArray(value.refused) || (isFields(value.receipt) && isText(value.receipt.id));
+  return told ? (value as Assigned) : undefined;
 };
 
 /** For calls whose answer is empty. */

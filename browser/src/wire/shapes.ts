@@ -24,19 +24,26 @@ export type Lesson = Schemas["LessonPage"];
 
 // Events in
 
-/** Each kind of event that a learner's page declares, with its body. */
+/** Each kind of event that a page declares, with its body. */
 export interface BodyOfKind {
   "lesson.progressed": Schemas["LessonProgressed"];
   "lesson.completed": Schemas["LessonCompleted"];
   "quiz.answered": Schemas["QuizAnswered"];
   "analytics.recorded": Schemas["AnalyticsRecorded"];
+  "course.assigned": Schemas["CourseAssigned"];
+  "course.unassigned": Schemas["CourseUnassigned"];
 }
 
 export type Kind = keyof BodyOfKind;
 export type Receipt = Schemas["Receipt"];
 export type ReceiptStatus = Receipt["status"];
-/** What this page reads of the answer to a batch; the outbox will read `device` too. */
-export type Receipts = Pick<Schemas["Receipts"], "receipts" | "slowDownMs">;
+export type DeviceState = Schemas["DeviceState"];
+/** What this page reads of the answer to a batch. `device` is absent where the server can't tell now. */
+export type Receipts = Pick<Schemas["Receipts"], "receipts" | "slowDownMs"> & { device?: DeviceState };
+export type Held = Schemas["Held"];
+export type LossTaken = Schemas["LossTaken"];
+/** What assigning or unassigning did, or the receipt of what is still to be done. */
+export type Assigned = Partial<Schemas["Assigned"] & Schemas["Unassigned"]>;
 
 // Health
 

@@ -1,0 +1,90 @@
+/**
+ * The database's record of itself, and what this device knows about it from elsewhere. A database that
+ * comes back empty or older than the mirror says starts no number twice: it gets a new generation or goes
+ * on above the highest number known, and what may be lost is put down as suspect in the same transaction.
+ */
+
+import type { Principal } from "./entry";
+import type { Mirror } from "./parts";
+import type { Change, Meta, Numbering, Store } from "./store";
+
+export interface Book {
+  /** The record as this tab last saw it. */
+  known(): Meta;
+  write(decide: (meta: Meta) => Change | undefined, strict: boolean): Promise<void>;
+}
+
+export function openBook(
+  store: Store,
+  principal: Principal,
+  mirrorKey: string,
+  mirror: Mirror | undefined,
+  mintId: () => string,
+): Book {
+  let known: Meta | undefined;
+
+  function mirrored(): Numbering | undefined {
+    try {
+      const said = JSON.parse(mirror?.get(mirrorKey) ?? "null");
+      return said?.deviceId && said.generation > 0 && said.lastSeq >= 0 ? said : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  function standing(read: Meta | undefined): Meta {
+    const hints = [known, mirrored()].filter((hint) => hint !== undefined);
+    const [hint] = hints;
+    const meta: Meta = read ?? {
+      orgId: principal.orgId,
+      userId: principal.userId,
+      deviceId: hint?.deviceId ?? mintId(),
+      generation: Math.max(0, ...hints.map(({ generation }) => generation)) + 1,
+      lastSeq: 0,
+      epoch: known?.epoch ?? 0,
+      beatAtMs: 0,
+      gone: [],
+      suspects: known?.suspects ?? [],
+    };
+    return hints.reduce(heeding, meta);
+  }
+
+  async function write(decide: (meta: Meta) => Change | undefined, strict: boolean): Promise<void> {
+    let after: Meta | undefined;
+    await store.write((read) => {
+      const meta = standing(read);
+      const change = decide(meta);
+      after = change?.meta ?? meta;
+      return meta === read ? change : { meta, ...change };
+    }, strict);
+    if (!after) return;
+    const { deviceId, generation, lastSeq } = after;
+    if (known?.lastSeq !== lastSeq || known.generation !== generation) {
+      try {
+        mirror?.set(mirrorKey, JSON.stringify({ deviceId, generation, lastSeq }));
+      } catch {
+        // Without its mirror a lost database is noticed by the server's numbers alone.
+      }
+    }
+    known = after;
+  }
+
+  return { known: () => known ?? standing(undefined), write };
+}
+
+const isSame = (one: Numbering, other: Numbering): boolean =>
+  one.deviceId === other.deviceId && one.generation === other.generation;
+
+/** The record, with what a hint from outside the database adds to it; the same object where that is nothing. */
+function heeding(meta: Meta, { deviceId, generation, lastSeq }: Numbering): Meta {
+  const hint = { deviceId, generation, lastSeq };
+  const same = isSame(meta, hint);
+  // A numbering other than the present one is suspect once, when this one begins or was begun elsewhere.
+  const isNews = same
+    ? lastSeq > meta.lastSeq
+    : deviceId !== meta.deviceId || generation > meta.generation || meta.lastSeq === 0;
+  if (!isNews || lastSeq === 0) return meta;
+  if (meta.suspects.some((one) => isSame(one, hint) && one.lastSeq >= lastSeq)) return meta;
+  const suspects = [...meta.suspects.filter((one) => !isSame(one, hint)), hint];
+  return { ...meta, ...(same && { lastSeq }), suspects };
+}

@@ -1,0 +1,212 @@
+/**
+ * Sends what waits, lane by lane. It deletes nothing itself: `settle` does, for exactly the entries that an
+ * outcome names. Whatever goes wrong, an entry stays and the lane comes back, by a timer that no new entry
+ * has to start.
+ */
+import { askedWaitMs, LONGEST_ASKED_MS, waitMs } from "../core/backoff";
+import type { Clock } from "../core/clock";
+import { inWords } from "../core/problem";
+import { type Entry, LANES, type Lane } from "./entry";
+import type { Wait } from "./judge";
+import type { Pass } from "./parts";
+import type { LaneState } from "./port";
+import { LARGEST_BATCH, type Outcome } from "./requests";
+
+export interface SenderParts {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly authorize: () => Promise<Pass>;
+  /** The oldest of a lane that this tab may send now, but for those to skip; none for a tab that must not. */
+  readonly pick: (lane: Lane, limit: number, skip: ReadonlySet<string>) => Promise<Entry[]>;
+  readonly post: (entries: readonly Entry[]) => Promise<Outcome>;
+  /** Makes the outcome lasting. False: another tab has taken over, so it counts for nothing. */
+  readonly settle: (outcome: Outcome) => Promise<boolean>;
+  /** A lane's state is another now. */
+  readonly changed: () => void;
+  readonly drained: (sent: number, duplicates: number, undeliverable: number) => void;
+}
+
+export interface Sender {
+  stateOf(lane: Lane): LaneState;
+  /** Something was added: sends it at once when `urgent`, else with what gathers in the next seconds. */
+  added(lane: Lane, urgent: boolean): void;
+  /** Looks at every lane now; `asked`: also where a wait of our own making or a hold is on. */
+  wake(asked: boolean): void;
+  close(): void;
+}
+
+const SHORTEST_GATHER_MS = 1_000;
+const LONGEST_GATHER_MS = 8_000;
+/** How often a lane is looked at, whatever happened. */
+const WATCH_MS = 15_000;
+/** How long until a held lane asks again by itself whether it may send. */
+const HELD_MS = 60_000;
+
+interface Run {
+  busy: boolean;
+  attempt: number;
+  wait: { untilMs: number; why: string; asked: boolean } | undefined;
+  held: Extract<LaneState, { name: "held" }>["why"] | undefined;
+  limit: number;
+  gatherMs: number;
+  /** When the lane's timer rings. */
+  dueMs: number;
+  cancel: () => void;
+  /** Entries put off one by one: how often, until when. */
+  off: Map<string, { attempt: number; untilMs: number; asked: boolean }>;
+}
+
+export function createSender(parts: SenderParts): Sender {
+  const { clock, random } = parts;
+  let closed = false;
+  let total = { sent: 0, duplicates: 0, undeliverable: 0 };
+  const runs = Object.fromEntries(
+    LANES.map((lane) => [
+      lane,
+      {
+        busy: false,
+        attempt: 0,
+        wait: undefined,
+        held: undefined,
+        limit: LARGEST_BATCH,
+        gatherMs: SHORTEST_GATHER_MS,
+        dueMs: Number.POSITIVE_INFINITY,
+        cancel: () => {},
+        off: new Map(),
+      } satisfies Run,
+    ]),
+  ) as Record<Lane, Run>;
+
+  /** Drains the lane after `delayMs`, but not before its wait is over and not after an earlier appointment. */
+  function pump(lane: Lane, delayMs = 0): void {
+    const run = runs[lane];
+    const dueMs = Math.max(clock.elapsed() + delayMs, run.wait?.untilMs ?? 0);
+    if (closed || run.busy || dueMs >= run.dueMs) return;
+    run.cancel();
+    run.dueMs = dueMs;
+    run.cancel = clock.after(Math.max(0, dueMs - clock.elapsed()), () => {
+      run.dueMs = Number.POSITIVE_INFINITY;
+      void drain(lane);
+    });
+  }
+
+  async function drain(lane: Lane): Promise<void> {
+    const run = runs[lane];
+    if (closed || run.busy) return;
+    run.busy = true;
+    run.wait = run.held = undefined;
+    try {
+      while (!closed && !run.wait && (await turn(lane, run)));
+    } catch {
+      // The storage failed while an answer was being kept. The entries are still there, or nowhere.
+      putOff(run, { why: "this device's storage does not answer" });
+    }
+    run.busy = false;
+    parts.changed();
+    if (run.wait) pump(lane);
+    else if (run.off.size > 0) {
+      pump(lane, Math.min(...[...run.off.values()].map(({ untilMs }) => untilMs)) - clock.elapsed());
+    }
+    if (total.sent + total.undeliverable > 0 && !LANES.some((name) => runs[name].busy)) {
+      const { sent, duplicates, undeliverable } = total;
+      total = { sent: 0, duplicates: 0, undeliverable: 0 };
+      parts.drained(sent, duplicates, undeliverable);
+    }
+  }
+
+  /** One request. False when there is nothing more to send now. */
+  async function turn(lane: Lane, run: Run): Promise<boolean> {
+    const nowMs = clock.elapsed();
+    const skip = new Set([...run.off].filter(([, { untilMs }]) => untilMs > nowMs).map(([id]) => id));
+    const entries = await parts.pick(lane, lane === "adminQueue" ? 1 : run.limit, skip);
+    if (entries.length === 0) return false;
+    parts.changed();
+    const pass = await parts.authorize();
+    if ("problem" in pass) putOff(run, { why: inWords(pass.problem), askedS: pass.problem.retryAfterS });
+    if ("held" in pass) hold(run, pass.held);
+    if (!("csrfToken" in pass)) return false;
+    const outcome = await parts.post(entries);
+    const { settled, refused, later, next } = outcome;
+    if (settled.length + refused.length > 0) {
+      if (!(await parts.settle(outcome))) return false;
+      run.attempt = 0;
+      run.limit = LARGEST_BATCH;
+      for (const [{ id }] of [...settled, ...refused]) run.off.delete(id);
+      total.sent += settled.length;
+      total.duplicates += settled.filter(([, how]) => how === "duplicate").length;
+      total.undeliverable += refused.length;
+    }
+    for (const [{ id }, wait] of later) {
+      const attempt = (run.off.get(id)?.attempt ?? 0) + 1;
+      run.off.set(id, { attempt, ...until(attempt, wait) });
+    }
+    // The newest answer says how long to gather: a server that is slow or asks for patience gets fewer requests.
+    const tookMs = clock.elapsed() - nowMs;
+    run.gatherMs = Math.min(LONGEST_GATHER_MS, Math.max(SHORTEST_GATHER_MS, 4 * tookMs));
+    if (next === "split") run.limit = Math.ceil(entries.length / 2);
+    else if (next === "renew") putOff(run, { why: "the session is being renewed" });
+    else if (next && "held" in next) hold(run, next.held);
+    else if (next) {
+      run.gatherMs = LONGEST_GATHER_MS;
+      putOff(run, next);
+    }
+    return true;
+  }
+
+  function until(attempt: number, { why, askedS }: Wait): { untilMs: number; why: string; asked: boolean } {
+    const forMs = askedS === undefined ? waitMs(attempt, random) : askedWaitMs(askedS, random);
+    return { untilMs: clock.elapsed() + Math.min(forMs, LONGEST_ASKED_MS), why, asked: askedS !== undefined };
+  }
+
+  function putOff(run: Run, wait: Wait): void {
+    run.attempt += 1;
+    run.wait = until(run.attempt, wait);
+  }
+
+  function hold(run: Run, why: NonNullable<Run["held"]>): void {
+    run.held = why;
+    run.wait = { untilMs: clock.elapsed() + HELD_MS, why, asked: false };
+  }
+
+  function wake(asked: boolean): void {
+    for (const lane of LANES) {
+      const run = runs[lane];
+      if (asked) {
+        if (!run.wait?.asked) {
+          run.wait = undefined;
+          run.dueMs = Number.POSITIVE_INFINITY;
+          run.cancel();
+        }
+        for (const [id, off] of run.off) if (!off.asked) run.off.delete(id);
+      }
+      pump(lane);
+    }
+  }
+
+  function watch(): () => void {
+    return clock.after(WATCH_MS, () => {
+      wake(false);
+      cancelWatch = watch();
+    });
+  }
+  let cancelWatch = watch();
+
+  return {
+    stateOf(lane): LaneState {
+      const { busy, held, wait } = runs[lane];
+      if (held) return { name: "held", why: held };
+      if (wait) {
+        const { untilMs, why, asked } = wait;
+        return { name: "waiting", nextTryAtMs: clock.now() + untilMs - clock.elapsed(), why, asked };
+      }
+      return { name: busy ? "sending" : "idle" };
+    },
+    added: (lane, urgent) => pump(lane, urgent ? 0 : runs[lane].gatherMs),
+    wake,
+    close() {
+      closed = true;
+      cancelWatch();
+      for (const lane of LANES) runs[lane].cancel();
+    },
+  };
+}
