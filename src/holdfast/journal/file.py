@@ -18,9 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 
@@ -28,7 +26,8 @@ from holdfast.core.clock import Clock, SystemClock, rfc3339
 from holdfast.core.errors import Conflict, HoldfastError, Unavailable
 from holdfast.journal import segment
 from holdfast.journal.disk import Disk, OsDisk, make_folder
-from holdfast.journal.port import Counts, Finding, JournalStats, Slice
+from holdfast.journal.gather import Gathering, Group, Waiting
+from holdfast.journal.port import NOTHING_ERASED, Counts, Erased, Finding, JournalStats, Slice
 from holdfast.journal.reader import Reader
 from holdfast.journal.record import Event
 from holdfast.journal.recovery import Recovered, open_segment, recover
@@ -41,18 +40,6 @@ GROUP_EVENTS = 4096
 
 HEAL_S = 1.0
 """How often a journal that could not write finds out whether it can again."""
-
-
-class _Frame(NamedTuple):
-    """What one `append` call brought: its lines are ready, its caller waits."""
-
-    lines: list[bytes]
-    digests: list[bytes]
-    first: int
-    orgs: Counts
-    size_bytes: int
-    loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[int]
 
 
 class FileJournal:
@@ -91,16 +78,17 @@ class FileJournal:
         self._fd = found.fd
         self._end_bytes = found.end_bytes
         self._sha = found.sha
-        self._next = max(found.head, after) + 1
+        self._gathering = Gathering(max(found.head, after), GROUP_EVENTS)
         self._counts = found.counts
         self._fault: str | None = found.fault
         self._failed_groups = 0
         self._sync_ms: deque[float] = deque(maxlen=512)
-        self._waiting: deque[_Frame] = deque()
         self._waiting_bytes = 0
         self._closing = False
         self._seal_asked = False
-        self._gate = threading.Condition()
+        self._idle = False
+        self._lock = threading.RLock()
+        self._gate = threading.Condition(self._lock)
         self._listeners: list[Callable[[], None]] = []
         self._writer = threading.Thread(target=self._write_forever, name="journal-writer", daemon=True)
         self._writer.start()
@@ -111,23 +99,17 @@ class FileJournal:
         """Write the events as one frame; see the port."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[int] = loop.create_future()
-        orgs: Counts = {}
-        segment.count(events, orgs)
-        stamp = rfc3339(self._clock.now_s()).encode()
-        with self._gate:
-            # One critical section: positions must enter the queue in the order they are given.
+        size = sum([len(event.data) for event in events]) + len(events) * segment.LINE_BYTES
+        with self._lock:
             if self._closing:
                 raise Unavailable("the journal is closing", code="draining")
             if self._waiting_bytes > self._waiting_limit_bytes:
                 raise Unavailable("too much waits for the disk", code="queue_full", retry_s=1.0)
-            first = self._next
-            self._next += len(events)
-            lines = [segment.event_line(at, stamp, event.data) for at, event in enumerate(events, first)]
-            digests = [sha256(line).digest() for line in lines]
-            size = sum(map(len, lines))
             self._waiting_bytes += size
-            self._waiting.append(_Frame(lines, digests, first, orgs, size, loop, done))
-            self._gate.notify()
+            self._gathering.add(events, done, loop, self._stamp)
+            if self._idle:
+                self._idle = False
+                self._gate.notify()
         return done
 
     def read(self, after: int, limit: int, lane: str | None = None) -> Slice:
@@ -168,9 +150,9 @@ class FileJournal:
             self._seal_asked = True
             self._gate.notify()
 
-    def verify(self) -> Iterator[Finding]:
+    def verify(self, erased: Erased = NOTHING_ERASED) -> Iterator[Finding]:
         """Prove every segment; see the port."""
-        return self._reader.verify()
+        return self._reader.verify(erased)
 
     def close(self) -> None:
         """Write what waits, stop the writer, let the lock go."""
@@ -198,30 +180,27 @@ class FileJournal:
     def _write_forever(self) -> None:
         while True:
             with self._gate:
-                while not (self._waiting or self._closing or self._seal_asked):
+                while not (self._gathering or self._closing or self._seal_asked):
+                    self._idle = True
                     if not self._gate.wait(HEAL_S if self._fault else None) and self._fault:
                         break
-                if not self._waiting and self._closing:
+                self._idle = False
+                if not self._gathering and self._closing:
                     return
-                heal = self._fault is not None and not self._waiting
-                group = self._take()
+                heal = self._fault is not None and not self._gathering
+                group = self._gathering.take(self._stamp)
                 seal = self._seal_asked
                 self._seal_asked = False
-            if group or heal:
+            if group.waiting or heal:
                 # With nobody waiting, an empty frame finds out whether the disk takes writes again.
                 self._write_group(group)
             if seal or self._end_bytes >= self._segment_bytes:
                 self._roll(self._end_bytes)
 
-    def _take(self) -> list[_Frame]:
-        group: list[_Frame] = []
-        events = 0
-        while self._waiting and events < GROUP_EVENTS:
-            group.append(self._waiting.popleft())
-            events += len(group[-1].lines)
-        return group
+    def _stamp(self) -> bytes:
+        return rfc3339(self._clock.now_s()).encode()
 
-    def _write_group(self, group: list[_Frame]) -> None:
+    def _write_group(self, group: Group) -> None:
         error: HoldfastError | None = None
         try:
             self._commit(group)
@@ -232,34 +211,31 @@ class FileJournal:
             log.exception("journal group failed")
             error = Unavailable(f"the journal's writer failed: {fault}", code="unknown_outcome", retry_s=1.0)
         with self._gate:
-            self._waiting_bytes -= sum(frame.size_bytes for frame in group)
+            self._waiting_bytes -= group.size_bytes
             if error is None:
                 self._fault = None
             else:
                 self._failed_groups += 1
                 self._fault = error.message
-        if error is None and group:
+        if error is None and group.waiting:
             for heard in self._listeners:
                 heard()
-        for loop in {frame.loop for frame in group}:
-            mine = [frame for frame in group if frame.loop is loop]
+        for loop in {each.loop for each in group.waiting}:
+            mine = [each for each in group.waiting if each.loop is loop]
             with contextlib.suppress(RuntimeError):  # the loop is gone, and its callers with it
                 loop.call_soon_threadsafe(_answer, mine, error)
 
-    def _commit(self, group: list[_Frame]) -> None:
+    def _commit(self, group: Group) -> None:
         if self._fd is None:
             self._open_next()
         fd = self._fd
         assert fd is not None  # noqa: S101 - it was opened, or that raised
-        lines = b"".join([line for frame in group for line in frame.lines])
-        orgs: Counts = {}
-        for frame in group:
-            segment.add(frame.orgs, orgs)
-        last = group[-1].first + len(group[-1].lines) - 1 if group else self._reader.head
-        digests = [digest for frame in group for digest in frame.digests]
-        commit, sha = segment.commit_line(last, lines, orgs, self._sha, digests)
+        last = group.last or self._reader.head
+        commit, sha = segment.commit_line(
+            last, group.events, group.size_bytes, group.hash.hexdigest(), group.orgs, self._sha
+        )
         start = self._end_bytes
-        end = self._write_all(fd, lines + commit, start)
+        end = self._write_all(fd, b"".join([*group.texts, commit]), start)
         began = time.perf_counter()
         try:
             self._disk.sync(fd)
@@ -272,8 +248,8 @@ class FileJournal:
             self._sync_ms.append((time.perf_counter() - began) * 1000)
             self._end_bytes = end
             self._sha = sha
-            segment.add(orgs, self._counts)
-            self._reader.grow(last, end, orgs, sha)
+            segment.add(group.orgs, self._counts)
+            self._reader.grow(last, end, group.orgs, sha)
 
     def _write_all(self, fd: int, data: bytes, start: int) -> int:
         """Write all of it or cut back to `start`: a short write is how a full disk begins."""
@@ -341,15 +317,15 @@ class FileJournal:
             self._disk.close(old)
 
 
-def _answer(group: list[_Frame], error: HoldfastError | None) -> None:
-    for frame in group:
-        if frame.done.cancelled():
+def _answer(waiting: list[Waiting], error: HoldfastError | None) -> None:
+    for done, first, _ in waiting:
+        if done.cancelled():
             continue
         if error is None:
-            frame.done.set_result(frame.first)
+            done.set_result(first)
         else:
-            frame.done.set_exception(error)
-            frame.done.exception()  # seen: a caller that went away must not leave a warning
+            done.set_exception(error)
+            done.exception()  # seen: a caller that went away must not leave a warning
 
 
 def _lock(folder: Path) -> int:

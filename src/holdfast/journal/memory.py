@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from holdfast.core.clock import Clock, SystemClock, rfc3339
 from holdfast.core.errors import Unavailable
 from holdfast.journal import segment
-from holdfast.journal.port import Counts, Finding, JournalStats, Slice
+from holdfast.journal.port import NOTHING_ERASED, Counts, Erased, Finding, JournalStats, Slice
 from holdfast.journal.record import Event, Record
 
 
@@ -77,7 +77,7 @@ class MemoryJournal:
     def seal(self) -> None:
         """Nothing to close: a list has no end."""
 
-    def verify(self) -> Iterator[Finding]:
+    def verify(self, erased: Erased = NOTHING_ERASED) -> Iterator[Finding]:  # noqa: ARG002 - the port's
         """Nothing can be damaged here."""
         return iter(())
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 
 from holdfast.journal.record import Event, Record
 
 Counts = dict[str, dict[str, int]]
 """org -> lane -> number of events."""
+
+
+Erased = Mapping[int, Collection[str]]
+"""A frame's last position -> the sha256 its bytes may have now that something in it was erased."""
+NOTHING_ERASED: Final[Erased] = MappingProxyType({})
 
 
 class Slice(NamedTuple):
@@ -87,8 +93,11 @@ class Journal(Protocol):
         """Close what is being written to for good and go on in a new place."""
         ...
 
-    def verify(self) -> Iterator[Finding]:
-        """Prove checksums, counts and the chain of digests; yield what is wrong."""
+    def verify(self, erased: Erased = NOTHING_ERASED) -> Iterator[Finding]:
+        """Prove checksums, counts and the chain of digests; yield what is wrong.
+
+        A frame that is not as it was written is right only in a form that `erased` names.
+        """
         ...
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ import structlog
 
 from holdfast.core.log import SEGMENT
 from holdfast.journal import segment
-from holdfast.journal.port import Counts, Finding, Slice
+from holdfast.journal.port import NOTHING_ERASED, Counts, Erased, Finding, Slice
 from holdfast.journal.record import LANE_AT, Record
 
 log = structlog.get_logger(__name__)
@@ -238,13 +238,13 @@ class Reader:
                 org, lane = segment.owner(each.data)
                 segment.add({org: {lane: 1}}, into)
 
-    def verify(self) -> Iterator[Finding]:
+    def verify(self, erased: Erased = NOTHING_ERASED) -> Iterator[Finding]:
         """Prove checksums, counts, the chain within each segment and from each to the next."""
         prev: str | None = None
         for place in self.places:
             with self._lock:
                 file = self._open(place)
-            prev = yield from _prove(place, os.pread(file.fd, place.end_bytes, 0), prev)
+            prev = yield from _prove(place, os.pread(file.fd, place.end_bytes, 0), prev, erased)
 
     def _scar(self, place: Place, offset: int) -> None:
         with self._lock:
@@ -312,10 +312,12 @@ def _bisect(fd: int, end: int, after: int) -> int:
 class _Proof:
     """One segment's proof, line by line."""
 
-    def __init__(self, prev: str | None) -> None:
-        """`prev`: the digest the segment before ended in, where there is one."""
+    def __init__(self, prev: str | None, erased: Erased) -> None:
+        """`prev`: the link the segment before ended in, where there is one."""
         self.sha = prev
-        self._digests: list[bytes] = []
+        self._erased = erased
+        self._lines = 0
+        self._frame = sha256()
 
     def header(self, header: segment.Header) -> Iterator[str]:
         """The first line."""
@@ -325,40 +327,55 @@ class _Proof:
 
     def event(self, line: bytes) -> Iterator[str]:
         """An event's line."""
-        if segment.parse_event(line) is None:
+        if not segment.is_exact(line):
             yield "the line does not fit its crc32"
-        self._digests.append(sha256(line + b"\n").digest())
+        self.other(line)
+        self._lines += 1
 
-    def commit(self, commit: segment.Commit) -> Iterator[str]:
+    def other(self, line: bytes) -> None:
+        """Whatever stands in a frame is part of its bytes."""
+        self._frame.update(line + b"\n")
+
+    def commit(self, line: bytes, commit: segment.Commit) -> Iterator[str]:
         """The line that ends a frame."""
-        if commit.n != len(self._digests):
-            yield f"the frame has {len(self._digests)} lines, its commit says {commit.n}"
+        if commit.n != self._lines:
+            yield f"the frame has {self._lines} lines, its commit says {commit.n}"
         if self.sha is not None and commit.prev != self.sha:
             yield "the chain is broken: the previous digest is another"
-        if segment.chain(commit.prev, b"".join(self._digests)) != commit.sha:
+        if segment.link_of(line) != commit.sha:
+            yield "the commit does not fit its own digest"
+        digest = self._frame.hexdigest()
+        if digest != commit.d and digest not in self._allowed(commit):
             yield "the frame's lines do not fit their digest"
         self.sha = commit.sha
-        self._digests.clear()
+        self._lines = 0
+        self._frame = sha256()
+
+    def _allowed(self, commit: segment.Commit) -> Collection[str]:
+        """What a frame's digest may be instead, because something in it was erased, and that is on record."""
+        return self._erased.get(commit.p, ()) if commit.n else ()
 
     def end(self) -> Iterator[str]:
         """After the last line."""
-        if self._digests:
-            yield f"{len(self._digests)} lines stand after the last commit"
+        if self._lines:
+            yield f"{self._lines} lines stand after the last commit"
 
 
-def _prove(place: Place, text: bytes, prev: str | None) -> Generator[Finding, None, str | None]:
-    """One segment's proof; returns its last digest through `yield from`."""
-    proof = _Proof(prev)
-    number = 0
-    for number, line in enumerate(text.split(b"\n"), 1):
+def _prove(
+    place: Place, text: bytes, prev: str | None, erased: Erased
+) -> Generator[Finding, None, str | None]:
+    """One segment's proof; returns its last link through `yield from`."""
+    proof = _Proof(prev, erased)
+    for number, line in enumerate(text.removesuffix(b"\n").split(b"\n"), 1):
         if segment.is_event(line):
             wrong = proof.event(line)
         elif (commit := segment.parse_commit(line)) is not None:
-            wrong = proof.commit(commit)
+            wrong = proof.commit(line, commit)
         elif number == 1 and (header := segment.parse_header(line)) is not None:
             wrong = proof.header(header)
         else:
-            wrong = iter(("the line is not one of a journal",) if line else ())
+            proof.other(line)
+            wrong = iter(("the line is not one of a journal",) if text else ())
         for what in wrong:
             yield Finding(place.path.name, number, what)
     for what in proof.end():

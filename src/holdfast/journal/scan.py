@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final, NamedTuple
-from zlib import crc32
 
 from holdfast.journal.port import Counts
 from holdfast.journal.segment import COMMIT, Commit, Header, add, owner, parse_commit, parse_header, records
@@ -64,7 +64,7 @@ class _Read:
             # More bytes than this frame's: the commit before it was damaged.
             cut = max(len(text) - commit.b, 0)
             self.lines(text[:cut], start)
-            if crc32(text[cut:]) != commit.f:
+            if not _fits(text[cut:], commit):
                 damaged = (at for at, record in records(text[cut:], start + cut) if record is None)
                 self.scars += damaged
         add(commit.orgs, self.counts)
@@ -72,9 +72,10 @@ class _Read:
 
 
 def scan(text: bytes, prev_end: int | None = None) -> Scan:
-    """Read a whole segment, frame by frame: checksums and counts. The chain is `verify`'s to prove.
+    """Read a whole segment, frame by frame: digests and counts. The chain is `verify`'s to prove.
 
-    A frame whose crc fits is whole; only one that doesn't is read line by line. `prev_end`: the last
+    A frame whose digest fits is whole; only one that doesn't is read line by line (so is one of which
+    something was erased: its lines are good). `prev_end`: the last
     position that counts, as the next segment's header says. Where there is no next segment, what
     follows the last valid commit was never acknowledged, with one exception: if a whole line of it
     is damaged, it may be the commit that was, so its good lines count.
@@ -89,7 +90,7 @@ def scan(text: bytes, prev_end: int | None = None) -> Scan:
         if prev_end is not None and commit.p > prev_end:
             break
         frame = text[read.end : at]
-        whole = len(frame) == commit.b and crc32(frame) == commit.f
+        whole = _fits(frame, commit)
         before_last = (None if whole else read.copy(), read.end)
         read.frame(frame, read.end, commit, whole=whole)
         read.end = seek
@@ -99,6 +100,11 @@ def scan(text: bytes, prev_end: int | None = None) -> Scan:
         read = backup
     kept = _keep_tail(text, read, prev_end)
     return Scan(header, read.end, read.head, read.sha, read.counts, read.scars, kept)
+
+
+def _fits(frame: bytes, commit: Commit) -> bool:
+    """Whether these are the bytes that were committed."""
+    return len(frame) == commit.b and sha256(frame).hexdigest() == commit.d
 
 
 def _next_commit(text: bytes, seek: int) -> tuple[int, int, Commit] | None:

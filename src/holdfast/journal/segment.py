@@ -4,14 +4,15 @@ A segment is text, one JSON object a line, so that people can read it with `jq`:
 
     {"v":1,"segment":{"first":…,"createdAt":…,"prev":"<sha256>","prevEnd":…},"c":"<crc32>"}
     {"v":1,"p":"<16 digits>","t":"<24 characters>","c":"<crc32>","e":{…the envelope…}}
-    {"v":1,"commit":{"p":…,"n":…,"b":…,"f":…,"orgs":{…},"prev":"<sha256>","sha":"<sha256>"},"c":"<crc32>"}
+    {"v":1,"commit":{"p":…,"n":…,"b":…,"d":"<sha256>","orgs":{…},"prev":"<sha256>","sha":"<sha256>"},"c":"<crc32>"}
 
 An event's crc is of all that stands before `,"c":` in its line, then of the envelope's exact bytes:
 a position that reads wrong would hide the records after it. A commit line ends each frame: the last
-position, how many lines and bytes, the crc32 of the frame's bytes, how many events per org and lane,
-the previous digest, and sha256 over the previous digest and the lines' digests. It chains digests,
-not payloads, so a payload can be erased later and the chain still be verified. `prevEnd` is the last
-position that counts in the segment before: what stands after it there was never acknowledged.
+position, how many lines and bytes, the sha256 of the frame's bytes, how many events per org and lane,
+the previous link, and the next one: sha256 over all that stands before it in the commit's value. It
+chains digests, not payloads, so a payload can be erased later and the chain still be verified.
+`prevEnd` is the last position that counts in the segment before: what stands after it there was never
+acknowledged.
 
 Newlines are the resync mark: after a bad line the next good one is found by looking for `\n`
 (elastic/logstash #10184 shows what length prefixes do instead).
@@ -19,10 +20,12 @@ Newlines are the resync mark: after a bad line the next good one is found by loo
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from operator import itemgetter
+from itertools import chain, repeat
+from sys import byteorder
 from typing import Final
 from zlib import crc32
 
@@ -31,7 +34,7 @@ import msgspec
 from holdfast.core.codec import checksum
 from holdfast.core.ids import position_text
 from holdfast.journal.port import Counts
-from holdfast.journal.record import LANE_AT, Event, Record
+from holdfast.journal.record import LANE_AT, Record
 
 ACTIVE: Final = "offline-sync.jsonl"
 GENESIS: Final = "0" * 64
@@ -50,7 +53,15 @@ _E: Final = slice(80, -1)
 _E_AT: Final = 80
 
 
-_ORG_LANE: Final = itemgetter(1, 2)
+_LOW: Final = tuple(b"%03d" % number for number in range(1000))
+"""A position's last digits: writing a number out costs more than looking it up."""
+_AFTER_LOW: Final = b"0" * 32
+_LOW_CHANGES: Final = tuple(crc32(low + _AFTER_LOW) ^ crc32(b"000" + _AFTER_LOW) for low in _LOW)
+"""What those digits, instead of zeros, change in the crc of a line up to the time's closing quote."""
+_FEW: Final = 8
+"""Fewer lines than these are cheaper one by one."""
+LINE_BYTES: Final = 82
+"""How much longer an event's line, newline included, is than its envelope."""
 
 
 class Header(msgspec.Struct, rename="camel"):
@@ -62,15 +73,20 @@ class Header(msgspec.Struct, rename="camel"):
     prev_end: int
 
 
-class Commit(msgspec.Struct):
-    """The line after each frame."""
+class Frame(msgspec.Struct):
+    """What a commit line says of its frame: the link is taken over exactly this text."""
 
     p: int
     n: int
     b: int
-    f: int
+    d: str
     orgs: Counts
     prev: str
+
+
+class Commit(Frame):
+    """The line after each frame."""
+
     sha: str
 
 
@@ -85,6 +101,32 @@ def event_line(position: int, received_at: bytes, data: bytes) -> bytes:
     return b'%b,"c":"%08x","e":%b}\n' % (head, crc32(data, crc32(head)), data)
 
 
+def event_lines(first: int, received_at: bytes, datas: Sequence[bytes]) -> bytes:
+    """The lines of events that follow one another: as `event_line`, for less than half its price."""
+    if len(datas) < _FEW:
+        return b"".join([event_line(at, received_at, data) for at, data in enumerate(datas, first)])
+    heads: list[bytes] = []
+    starts: list[int] = []
+    at, end = first, first + len(datas)
+    while at < end:
+        thousands, low = divmod(at, 1000)
+        part = slice(low, low + end - at)
+        begin = b'{"v":1,"p":"%013d' % thousands
+        time = b'","t":"%b"' % received_at
+        base = crc32(b"%b000%b" % (begin, time))
+        time += b',"c":"'
+        heads += [begin + digits + time for digits in _LOW[part]]
+        # Of two texts as long as each other, crc32(x) ^ crc32(y) depends on x ^ y alone.
+        starts += [base ^ change for change in _LOW_CHANGES[part]]
+        at = first + len(heads)
+    crcs = array("I", map(crc32, datas, starts))
+    if byteorder == "little":
+        crcs.byteswap()
+    hexes = crcs.tobytes().hex(",", crcs.itemsize).encode().split(b",")
+    pieces = zip(heads, hexes, repeat(b'","e":'), datas, repeat(b"}\n"))
+    return b"".join(chain.from_iterable(pieces))
+
+
 def _sealed_line(prefix: bytes, body: bytes) -> bytes:
     return b'%b%b,"c":"%b"}\n' % (prefix, body, checksum(body).encode())
 
@@ -94,26 +136,28 @@ def header_line(header: Header) -> bytes:
     return _sealed_line(_HEADER, msgspec.json.encode(header))
 
 
-def chain(prev: str, digests: bytes) -> str:
-    """The next link: sha256 over the previous digest and the lines' digests (32 bytes each)."""
-    link = sha256(bytes.fromhex(prev))
-    link.update(digests)
-    return link.hexdigest()
+def commit_line(
+    last: int, number: int, size_bytes: int, digest: str, orgs: Counts, prev: str
+) -> tuple[bytes, str]:
+    """A frame's commit line and its link. `digest`: sha256 of the frame's bytes, as hex."""
+    said = msgspec.json.encode(Frame(last, number, size_bytes, digest, orgs, prev))[:-1]
+    link = sha256(said).hexdigest()
+    return _sealed_line(COMMIT, b'%b,"sha":"%b"}' % (said, link.encode())), link
 
 
-def commit_line(last: int, frame: bytes, orgs: Counts, prev: str, digests: list[bytes]) -> tuple[bytes, str]:
-    """A frame's commit line and its digest. `digests`: sha256 of each line, newline included."""
-    sha = chain(prev, b"".join(digests))
-    commit = Commit(p=last, n=len(digests), b=len(frame), f=crc32(frame), orgs=orgs, prev=prev, sha=sha)
-    body = msgspec.json.encode(commit)
-    return _sealed_line(COMMIT, body), sha
+def link_of(line: bytes) -> str:
+    """The link that a commit line's own text amounts to."""
+    return sha256(line[len(COMMIT) : line.rindex(b',"sha":"')]).hexdigest()
 
 
-def count(events: Iterable[Event], into: Counts) -> None:
-    """Add events to counts per org and lane."""
-    for (org, lane), number in Counter(map(_ORG_LANE, events)).items():
-        lanes = into.setdefault(org, {})
-        lanes[lane] = lanes.get(lane, 0) + number
+def count(orgs: Sequence[str], lanes: Sequence[str], into: Counts) -> None:
+    """Add events, each with its org and its lane, to counts."""
+    number = len(orgs)
+    if orgs.count(orgs[0]) == number and lanes.count(lanes[0]) == number:
+        add({orgs[0]: {lanes[0]: number}}, into)  # as a sender's frame nearly always is
+        return
+    for (org, lane), some in Counter(zip(orgs, lanes, strict=True)).items():
+        add({org: {lane: some}}, into)
 
 
 def add(more: Counts, into: Counts) -> None:
@@ -149,6 +193,12 @@ def parse_event(line: bytes) -> Record | None:
         return Record(int(line[_P]), line[_T].decode("ascii"), data)
     except (ValueError, IndexError):
         return None
+
+
+def is_exact(line: bytes) -> bool:
+    """Whether an event line is byte for byte as it was written: a number has more than one spelling."""
+    record = parse_event(line)
+    return record is not None and line == event_line(record.position, line[_T], record.data)[:-1]
 
 
 def owner(data: bytes) -> tuple[str, str]:

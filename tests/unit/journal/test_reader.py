@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from random import Random
+from zlib import crc32
 
 import pytest
 
@@ -230,6 +232,65 @@ async def test_verify_names_a_line_that_was_changed_with_its_crc(
     path.write_bytes(b"\n".join(lines))
     assert [(each.line, each.what) for each in journal.verify()] == [
         (4, "the frame's lines do not fit their digest")
+    ]
+
+
+def changed_with_its_crc(path: Path, number: int) -> str:
+    """Change the payload of a line (from 0), as an erasure would: its frame's digest now."""
+    lines = path.read_bytes().split(b"\n")
+    record = segment.parse_event(lines[number])
+    assert record is not None
+    lines[number] = segment.event_line(
+        record.position, record.received_at.encode(), record.data.replace(b"ada", b"---")
+    )[:-1]
+    path.write_bytes(b"\n".join(lines))
+    first = max(at for at in range(number) if not segment.is_event(lines[at])) + 1
+    last = min(at for at in range(number, len(lines)) if not segment.is_event(lines[at]))
+    return sha256(b"".join(line + b"\n" for line in lines[first:last])).hexdigest()
+
+
+async def test_verify_takes_an_erased_frame_in_its_recorded_form_and_in_no_other(
+    journal: FileJournal, tmp_path: Path
+) -> None:
+    for at in range(3):
+        await put(journal, events(at * 2, 2))
+    path = tmp_path / "logs" / segment.ACTIVE
+    erased = changed_with_its_crc(path, 5)
+    assert list(journal.verify({4: {erased}})) == []
+    complaint = [(6, "the frame's lines do not fit their digest")]
+    for wrong in ({}, {4: {"0" * 64}}, {2: {erased}}, {6: {erased}}):
+        assert [(each.line - 1, each.what) for each in journal.verify(wrong)] == complaint, wrong
+    again = changed_with_its_crc(path, 4)
+    assert [(each.line - 1, each.what) for each in journal.verify({4: {erased}})] == complaint
+    assert list(journal.verify({4: {erased, again}})) == []
+
+
+async def test_an_erased_frame_costs_no_scar_and_no_count_at_the_next_start(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    journal = FileJournal(logs, disk=QuickDisk())
+    await put(journal, events(0, 2))
+    await put(journal, events(2, 2))
+    journal.close()
+    erased = changed_with_its_crc(logs / segment.ACTIVE, 1)
+    again = FileJournal(logs, disk=QuickDisk())
+    assert (again.stats().scars, again.counts()) == (0, {"tidewater": {"progress": 4}})
+    assert [each.position for each in everything(again)] == [1, 2, 3, 4]
+    await put(again, events(4, 1))
+    assert list(again.verify({2: {erased}})) == []
+    again.close()
+
+
+async def test_verify_finds_a_commit_whose_facts_were_changed_with_its_crc(
+    journal: FileJournal, tmp_path: Path
+) -> None:
+    await put(journal, events(0, 2))
+    path = tmp_path / "logs" / segment.ACTIVE
+    lines = path.read_bytes().split(b"\n")
+    body = lines[3][len(segment.COMMIT) : -16].replace(b'"progress":2', b'"progress":9')
+    lines[3] = b'%b%b,"c":"%08x"}' % (segment.COMMIT, body, crc32(body))
+    path.write_bytes(b"\n".join(lines))
+    assert [(each.line, each.what) for each in journal.verify()] == [
+        (4, "the commit does not fit its own digest")
     ]
 
 

@@ -29,11 +29,10 @@ class Text:
         made = [event(self.position + at, body={"note": note}) for at in range(size)]
         lines = [segment.event_line(self.position + at, AT, each.data) for at, each in enumerate(made, 1)]
         self.position += size
-        orgs: Counts = {}
-        segment.count(made, orgs)
-        digests = [sha256(each).digest() for each in lines]
         frame = b"".join(lines)
-        commit, self.sha = segment.commit_line(self.position, frame, orgs, self.sha, digests)
+        orgs: Counts = {"tidewater": {"progress": size}} if size else {}
+        digest = sha256(frame).hexdigest()
+        commit, self.sha = segment.commit_line(self.position, size, len(frame), digest, orgs, self.sha)
         self.bytes += frame + commit
         self.ends.append(len(self.bytes))
         return self

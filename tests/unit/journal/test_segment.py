@@ -22,7 +22,7 @@ def line(number: int = 1, position: int = 7) -> bytes:
 
 def commit(last: int = 7, **orgs: dict[str, int]) -> bytes:
     """A commit line without its newline."""
-    made, _ = segment.commit_line(last, b"frame", dict(orgs), segment.GENESIS, [])
+    made, _ = segment.commit_line(last, 2, 800, "d" * 64, dict(orgs), segment.GENESIS)
     return made[:-1]
 
 
@@ -84,14 +84,44 @@ def test_a_position_is_taken_from_whole_lines_only() -> None:
     assert segment.position_of(line(position=12).replace(b"0000012", b"0000002")) is None
 
 
-def test_the_digest_chains_the_lines_digests() -> None:
-    lines = [segment.event_line(at, AT, each.data) for at, each in enumerate(events(0, 3), 1)]
-    digests = [sha256(each).digest() for each in lines]
-    made, sha = segment.commit_line(3, b"".join(lines), {}, segment.GENESIS, digests)
+@pytest.mark.parametrize("first", [1, 990, 998, 999, 1000, 12_345_678_901_990, 9_999_999_999_999_900])
+@pytest.mark.parametrize("number", [0, 1, 7, 8, 99])
+def test_lines_worded_together_are_those_worded_one_by_one(first: int, number: int) -> None:
+    datas = [event(at, body={"note": "é" * at}).data for at in range(number)]
+    expected = b"".join(segment.event_line(at, AT, data) for at, data in enumerate(datas, first))
+    assert segment.event_lines(first, AT, datas) == expected
+    assert len(expected) == sum(map(len, datas)) + number * segment.LINE_BYTES
+
+
+def test_many_lines_worded_together_cross_every_thousand() -> None:
+    datas = [event(1).data] * 3005
+    expected = b"".join(segment.event_line(at, AT, data) for at, data in enumerate(datas, 1997))
+    assert segment.event_lines(1997, AT, datas) == expected
+
+
+def test_the_link_is_the_digest_of_all_that_the_commit_says() -> None:
+    frame = segment.event_lines(1, AT, [each.data for each in events(0, 3)])
+    digest = sha256(frame).hexdigest()
+    made, sha = segment.commit_line(3, 3, len(frame), digest, {"tidewater": {"admin": 3}}, segment.GENESIS)
     read = segment.parse_commit(made[:-1])
     assert read is not None
-    assert (read.p, read.n, read.b, read.f) == (3, 3, sum(map(len, lines)), crc32(b"".join(lines)))
-    assert read.sha == sha == sha256(bytes(32) + b"".join(digests)).hexdigest()
+    assert (read.p, read.n, read.b, read.d) == (3, 3, len(frame), digest)
+    said = made[made.index(b'{"p":') : made.index(b',"sha"')]
+    assert read.sha == sha == sha256(said).hexdigest() == segment.link_of(made[:-1])
+    assert all(part in said for part in (digest.encode(), segment.GENESIS.encode(), b'"admin":3'))
+
+
+def test_a_line_is_exact_only_as_it_was_written() -> None:
+    """A crc's hex digit in the other case is the same number, and yet another byte."""
+    spelled = 0
+    for number in range(8):
+        text = segment.event_line(7, AT, event(number).data)[:-1]
+        assert segment.is_exact(text)
+        for at in range(66, 74):
+            other = text[:at] + bytes([text[at] ^ 0x20]) + text[at + 1 :]
+            spelled += segment.parse_event(other) is not None
+            assert not segment.is_exact(other)
+    assert spelled > 0
 
 
 # Two lines with one byte between
