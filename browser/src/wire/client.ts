@@ -27,8 +27,19 @@ export interface Ask {
   keepalive?: boolean;
 }
 
+/** A stream of events that was opened; its text comes as the network hands it over. */
+export type Opened =
+  | { ok: true; headers: Headers; read: () => Promise<string | undefined> }
+  | { ok: false; problem: Problem };
+
 export interface Wire {
   call<T>(ask: Ask, believe: Believe<T>): Promise<Answer<T>>;
+  /**
+   * Opens a stream (`text/event-stream`). `read` gives the next text, undefined at the end, and rejects
+   * when the line breaks or `ended` is aborted. Only the head has a deadline: silence is for the reader
+   * to notice, for a proxy that withholds a stream raises no error.
+   */
+  open(path: string, headers: Record<string, string>, ended: AbortController): Promise<Opened>;
 }
 
 export interface WireParts {
@@ -75,6 +86,46 @@ export function createWire(parts: WireParts): Wire {
         cancel();
       }
     },
+
+    async open(path, headers, ended) {
+      const cancel = parts.clock.after(DEADLINE_MS, () => ended.abort());
+      try {
+        const response = await parts.fetch(path, {
+          headers: { Accept: "text/event-stream", ...headers },
+          credentials: "same-origin",
+          cache: "no-store",
+          redirect: "error",
+          signal: ended.signal,
+        });
+        const contentType = response.headers.get("Content-Type") ?? "";
+        if (!response.ok) {
+          const head = {
+            status: response.status,
+            contentType,
+            retryAfter: response.headers.get("Retry-After"),
+          };
+          return { ok: false, problem: problemFrom(head, await response.text(), parts.clock.now()) };
+        }
+        if (response.body === null || !contentType.startsWith("text/event-stream")) {
+          ended.abort();
+          return { ok: false, problem: garbled(response.status, "The answer is no stream of this portal.") };
+        }
+        return { ok: true, headers: response.headers, read: textOf(response.body) };
+      } catch {
+        return { ok: false, problem: unreachable("The stream could not be opened.") };
+      } finally {
+        cancel();
+      }
+    },
+  };
+}
+
+function textOf(body: ReadableStream<Uint8Array>): () => Promise<string | undefined> {
+  const reader = body.getReader();
+  const utf8 = new TextDecoder();
+  return async () => {
+    const { done, value } = await reader.read();
+    return done ? undefined : utf8.decode(value, { stream: true });
   };
 }
 

@@ -1,0 +1,133 @@
+/**
+ * The runtime status: what every tab of this browser, and its service worker, knows of the service. One tab
+ * asks the server (`leader.ts`, `ladder.ts`) and tells the others on `BroadcastChannel("runtime-status")`,
+ * where the worker's own news pass too.
+ */
+import type { Clock } from "../core/clock";
+import type { Answer, Wire } from "../wire/client";
+import type { Health } from "../wire/shapes";
+import { climb, type Ladder, type Service } from "./ladder";
+import { type Leadership, standForLeader } from "./leader";
+
+export const CHANNEL = "runtime-status";
+
+/** What the service worker tells; relayed as it came. */
+export type WorkerNews =
+  | { type: "CACHE_UPDATED"; build: string }
+  | { type: "SYNC_COMPLETE"; sent: number; duplicates: number; undeliverable: number; left: number };
+
+type Message =
+  | { type: "status"; service: Service }
+  /** A tab has just opened: how do things stand? */
+  | { type: "hello" }
+  /** Somebody signed in or out, or wants to know now: the leader asks anew, `fresh` from the start. */
+  | { type: "ask"; fresh: boolean }
+  | WorkerNews;
+
+export interface RuntimeParts {
+  wire: Pick<Wire, "open">;
+  poll: () => Promise<Answer<Health>>;
+  clock: Clock;
+  random: () => number;
+  online: () => boolean;
+  visible: () => boolean;
+  /** Absent in old browsers: then every tab asks for itself, and none holds a stream. */
+  locks: Pick<LockManager, "request"> | undefined;
+  channel: Pick<BroadcastChannel, "postMessage" | "addEventListener"> | undefined;
+  changed: (service: Service) => void;
+  worker: (news: WorkerNews) => void;
+}
+
+export interface Runtime {
+  /** Asks now, in whichever tab asks; `fresh` forgets where the stream left off (another person signed in). */
+  ask(fresh?: boolean): void;
+  /** For `freeze` and `pagehide`. */
+  rest(): void;
+  /** For `resume` and `pageshow`. */
+  wake(): void;
+}
+
+const UNASKED: Service = { reach: "asking", via: "none" };
+
+export function startRuntime(parts: RuntimeParts): Runtime {
+  const { channel, locks, changed } = parts;
+  let service = UNASKED;
+  let ladder: Ladder | undefined;
+  let leadership: Leadership | undefined;
+
+  const tell = (message: Message) => channel?.postMessage(message);
+
+  function learn(news: Service): void {
+    service = news;
+    changed(service);
+  }
+
+  function lead(): void {
+    ladder = climb(
+      {
+        ...parts,
+        streams: locks !== undefined && channel !== undefined,
+        changed(news) {
+          learn(news);
+          tell({ type: "status", service });
+        },
+      },
+      service,
+    );
+  }
+
+  function leave(): void {
+    ladder?.stop();
+    ladder = undefined;
+  }
+
+  function ask(fresh: boolean): void {
+    if (!ladder) {
+      tell({ type: "ask", fresh });
+    } else if (fresh) {
+      leave();
+      lead();
+    } else {
+      ladder.askNow();
+    }
+  }
+
+  channel?.addEventListener("message", (event: MessageEvent) => {
+    const message = event.data as Message;
+    switch (message?.type) {
+      case "status":
+        leadership?.heard();
+        if (!ladder) learn(message.service);
+        break;
+      case "hello":
+        if (ladder) tell({ type: "status", service });
+        break;
+      case "ask":
+        if (ladder) ask(message.fresh);
+        break;
+      case "CACHE_UPDATED":
+      case "SYNC_COMPLETE":
+        parts.worker(message);
+    }
+  });
+
+  if (locks && channel) {
+    leadership = standForLeader({
+      locks,
+      clock: parts.clock,
+      visible: parts.visible,
+      lead,
+      follow: leave,
+      beat: () => tell({ type: "status", service }),
+    });
+    tell({ type: "hello" });
+  } else {
+    lead();
+  }
+
+  return {
+    ask: (fresh = false) => ask(fresh),
+    rest: () => leadership?.resign(),
+    wake: () => leadership?.stand(),
+  };
+}
