@@ -52,8 +52,21 @@ describe("the browser's house", () => {
   });
 
   it("sends events through one module only", () => {
-    const senders = ours.filter(([, text]) => /\.batch\(/.test(text)).map(([path]) => path);
-    expect(senders).toEqual(["./state/sending.ts"]);
+    // What writes a batch or names where it goes stands in the outbox, on the wire's own words.
+    const senders = ours.filter(
+      ([path, text]) => !path.startsWith("./wire/") && /from "[^"]*wire\/(batch|sending)"/.test(text),
+    );
+    expect(senders.length).toBeGreaterThan(0);
+    expect(senders.map(([path]) => path).filter((path) => !path.startsWith("./outbox/"))).toEqual([]);
+  });
+
+  it("lets a page write through the outbox only, and know no more of it than its shapes", () => {
+    const pages = ours.filter(([path]) => path.startsWith("./pages/"));
+    const wrong = pages.filter(([, text]) =>
+      /^import (?!type )[^;]*from "[^"]*\/outbox\/[^"]*";/m.test(text),
+    );
+    expect(wrong.map(([path]) => path)).toEqual([]);
+    expect(pages.filter(([, text]) => /\boutbox\.add\(/.test(text)).length).toBeGreaterThan(1);
   });
 
   it("keeps files short", () => {

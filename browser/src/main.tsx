@@ -7,16 +7,19 @@ import "./looks/pages.css";
 import "./looks/lesson.css";
 import "./looks/print.css";
 import { App } from "./pages/app";
-import { isUnsaved, isWork } from "./state/entries";
 import { createPortal } from "./state/portal";
 import { SIGNED_IN_KEY } from "./state/session";
+import { pageOf } from "./state/tab";
 
 const portal = createPortal({
   fetch: (...request) => fetch(...request),
   clock: systemClock,
   storageOf: () => localStorage,
+  tabStorageOf: () => sessionStorage,
   random: Math.random,
   online: () => navigator.onLine,
+  page: pageOf(document, window),
+  sendBeacon: (path, body) => navigator.sendBeacon(path, body),
 });
 
 /** A school's whole network comes back at one moment; its pages need not all send in the same one. */
@@ -24,26 +27,31 @@ const BACK_ONLINE_SPREAD_MS = 2_000;
 
 addEventListener("online", () => {
   void portal.health.ask();
-  setTimeout(portal.sending.tryNow, Math.random() * BACK_ONLINE_SPREAD_MS);
+  setTimeout(portal.outbox.sendNow, Math.random() * BACK_ONLINE_SPREAD_MS);
 });
 addEventListener("offline", () => void portal.health.ask());
 // Another tab signed in or out; all tabs share the one cookie.
-addEventListener("storage", ({ key }) => {
+window.addEventListener("storage", ({ key }) => {
   if (key === null || key === SIGNED_IN_KEY) void portal.session.ask();
 });
+addEventListener("pagehide", portal.outbox.beacon);
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState !== "visible") return;
+  if (document.visibilityState !== "visible") {
+    // The last moment that browsers promise: what waits goes out once more, and stays here all the same.
+    portal.outbox.beacon();
+    return;
+  }
   void portal.health.ask();
   // The same person may have signed in again in another tab meanwhile.
   if (!portal.session.signedIn.peek()) void portal.session.ask();
 });
 
-// The browser asks before the page closes, but only while something would be lost: a page with such a
-// listener is kept out of the browser's back-forward cache.
+// The browser asks before the page closes, but only while something is not on the device yet: a page with
+// such a listener is kept out of the browser's back-forward cache.
 const askBeforeLeaving = (event: BeforeUnloadEvent) => event.preventDefault();
 let asks = false;
 effect(() => {
-  const mayLose = portal.sending.entries.value.some((entry) => isWork(entry) && isUnsaved(entry));
+  const mayLose = portal.outbox.atRisk.value > 0;
   if (mayLose === asks) return;
   asks = mayLose;
   if (mayLose) addEventListener("beforeunload", askBeforeLeaving);

@@ -6,15 +6,17 @@ import type { Principal } from "../wire/shapes";
 import { BrokenPage } from "./broken-page";
 import { CoursePage } from "./course";
 import { CoursesPage } from "./courses";
-import { SignInAgain, SignOutAnyway, useSignOut } from "./dialogs";
 import { Heading } from "./heading";
+import { later } from "./later";
 import { LessonPage } from "./lesson";
 import { Brand } from "./marks";
-import { SaveLine } from "./save-line";
+import { SaveLine, Standing } from "./save-line";
 import { SignInPage } from "./sign-in";
-import { StaffPage } from "./staff";
+import { SignInAgain } from "./sign-in-again";
+import { SignOut } from "./sign-out";
 import { StatusLine } from "./status-line";
 import { PortalContext, usePortal } from "./use-portal";
+import { WaitingPage } from "./waiting";
 
 /** Links to the server's own answers and to a lesson's files are the browser's to follow, not ours. */
 const OUR_PAGES = /^\/(?!api\/)/;
@@ -28,6 +30,9 @@ export function App({ portal }: { portal: Portal }) {
     </PortalContext.Provider>
   );
 }
+
+const AdminPages = later(() => import("./admin/index").then((module) => module.default));
+const StaffPage = later(() => import("./staff").then((module) => module.StaffPage));
 
 function Frame() {
   const { session, health } = usePortal();
@@ -85,9 +90,10 @@ function Content() {
         </section>
       );
     case "out":
-      return <SignInPage />;
+      return <SignInPage left={state} />;
     case "in":
-    case "expired": {
+    case "expired":
+    case "remembered": {
       const { principal } = state.session;
       // A page keeps nothing for the next person: another owner starts with fresh ones.
       return <Pages key={`${principal.orgId} ${principal.userId}`} principal={principal} />;
@@ -96,37 +102,46 @@ function Content() {
 }
 
 function Pages({ principal }: { principal: Principal }) {
+  const learns = isLearner(principal);
+  const runs = isAdmin(principal);
   // Opening a lesson declares that somebody learns there: who only runs the school must not, by accident.
-  if (!isLearner(principal)) return <StaffPage />;
+  const learning = [
+    <Route key="course" path="/courses/:courseId" component={CoursePage} />,
+    <Route key="lesson" path="/courses/:courseId/lessons/:lessonId" component={LessonPage} />,
+  ];
+  const administration = ["/admin", "/admin/*"].map((path) => (
+    <Route key={path} path={path} component={Administration} />
+  ));
   return (
     <Router>
-      <Route path="/" component={CoursesPage} />
+      <Route path="/" component={learns ? CoursesPage : runs ? Administration : StaffPage} />
+      {learns ? learning : []}
+      {runs ? administration : []}
+      <Route path="/waiting" component={WaitingPage} />
       <Route path="/staff" component={StaffPage} />
-      <Route path="/courses/:courseId" component={CoursePage} />
-      <Route path="/courses/:courseId/lessons/:lessonId" component={LessonPage} />
       <Route default component={NoSuchPage} />
     </Router>
   );
 }
 
+const Administration = () => <AdminPages portal={usePortal()} />;
+
 const isLearner = ({ roles }: Principal): boolean => roles.includes("learner");
-const isStaff = ({ roles }: Principal): boolean => roles.includes("admin") || roles.includes("operator");
+const isAdmin = ({ roles }: Principal): boolean => roles.includes("admin");
+const isStaff = (principal: Principal): boolean => isAdmin(principal) || principal.roles.includes("operator");
 
 function Person({ principal }: { principal: Principal }) {
   const org = principal.orgs.find(({ id }) => id === principal.orgId);
-  const signOut = useSignOut();
   return (
     <div class="person">
       <span>
         {principal.name}
         {org && <span class="small"> {org.name}</span>}
       </span>
-      {isLearner(principal) && isStaff(principal) && <a href="/staff">Your other roles</a>}
-      <button type="button" class="quiet" onClick={signOut.begin} disabled={signOut.waiting}>
-        {signOut.waiting ? "Saving…" : "Sign out"}
-      </button>
-      {signOut.problem && <p role="alert">{signOut.problem}</p>}
-      {signOut.asking && <SignOutAnyway onStay={signOut.stay} onLeave={signOut.leave} />}
+      <Standing />
+      {isLearner(principal) && isAdmin(principal) && <a href="/admin">Administration</a>}
+      {isStaff(principal) && <a href="/staff">Your roles</a>}
+      <SignOut />
     </div>
   );
 }

@@ -2,8 +2,8 @@ import { Component, type ComponentChildren } from "preact";
 import { Heading } from "./heading";
 
 /**
- * When a page breaks, the rest must stand: events without a receipt live in this document, and a white
- * screen would make people reload it.
+ * When a page breaks, the rest must stand: what waits is still being sent, and a white screen would tell
+ * nobody so.
  */
 export class BrokenPage extends Component<{ children: ComponentChildren }, { broken: boolean }> {
   override state = { broken: false };
@@ -18,8 +18,7 @@ export class BrokenPage extends Component<{ children: ComponentChildren }, { bro
       <section>
         <Heading title="This page broke" />
         <p role="alert">
-          That is our mistake. What you did is still being sent: please look at the line below before you load
-          the page again.
+          That is our mistake. What you did before is kept and still being sent: <a href="/waiting">look</a>.
         </p>
         <button type="button" onClick={() => this.setState({ broken: false })}>
           Show the page again

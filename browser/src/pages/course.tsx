@@ -1,17 +1,30 @@
-import { newest } from "../state/entries";
+import { type Entry, isOpen, newest } from "../state/entries";
 import type { Course, LessonRow } from "../wire/shapes";
 import { Heading } from "./heading";
 import { Mark } from "./marks";
 import { AsOf, NothingYet } from "./read-state";
-import { SaveState } from "./save-state";
+import { SIGNS, Ticks } from "./ticks";
 import { usePortal, useRead } from "./use-portal";
 import { onDay } from "./words";
 
 export const lessonPath = (courseId: string, lessonId: string): string =>
   `/courses/${encodeURIComponent(courseId)}/lessons/${encodeURIComponent(lessonId)}`;
 
+/** The completion of a lesson that was declared here and that this page still knows of. */
+export function completionOf(
+  entries: readonly Entry[],
+  courseId: string,
+  lessonId: string,
+): Entry | undefined {
+  return newest(
+    entries,
+    "lesson.completed",
+    (body) => body.lessonId === lessonId && body.courseId === courseId,
+  );
+}
+
 export function CoursePage({ courseId = "" }: { courseId?: string }) {
-  const { reads } = usePortal();
+  const { reads, outbox } = usePortal();
   const read = reads.course(courseId);
   const shown = useRead(read);
   const retry = () => void read.load();
@@ -20,6 +33,13 @@ export function CoursePage({ courseId = "" }: { courseId?: string }) {
 
   const complete = course.lessons.filter((lesson) => lesson.completed).length;
   const lessons = course.lessons.toSorted((one, other) => one.position - other.position);
+  const done = (lesson: LessonRow): Entry | undefined =>
+    lesson.completed ? undefined : completionOf(outbox.entries.value, course.id, lesson.id);
+  const here = lessons.filter((lesson) => {
+    const entry = done(lesson);
+    return entry && isOpen(entry);
+  }).length;
+  const next = lessons.find((lesson) => !lesson.completed && done(lesson) === undefined);
   return (
     <>
       <p class="way">
@@ -28,15 +48,16 @@ export function CoursePage({ courseId = "" }: { courseId?: string }) {
       <Heading title={course.title} />
       <p class="lead">{course.description}</p>
       {course.note && <p class="note">{course.note}</p>}
-      <Next course={course} lessons={lessons} />
+      {next && <Next course={course} lesson={next} begun={next !== lessons[0] || next.percent > 0} />}
       <h2>Lessons</h2>
       <p class="small">
         {complete} of {lessons.length} complete
+        {here > 0 && `, ${here} more on this device and not on the server yet`}
         {course.dueAt && <> · due {onDay(course.dueAt)}</>}
       </p>
       <ol class="lessons">
         {lessons.map((lesson) => (
-          <LessonItem key={lesson.id} courseId={course.id} lesson={lesson} />
+          <LessonItem key={lesson.id} courseId={course.id} lesson={lesson} entry={done(lesson)} />
         ))}
       </ol>
       {course.licence && <p class="small">Licence of the content: {course.licence}</p>}
@@ -45,32 +66,23 @@ export function CoursePage({ courseId = "" }: { courseId?: string }) {
   );
 }
 
-function Next({ course, lessons }: { course: Course; lessons: LessonRow[] }) {
-  const next = lessons.find((lesson) => !lesson.completed);
-  if (next === undefined) return null;
-  const begun = lessons.some((lesson) => lesson.completed || lesson.percent > 0);
+function Next({ course, lesson, begun }: { course: Course; lesson: LessonRow; begun: boolean }) {
   return (
     <p>
-      <a class="button" href={lessonPath(course.id, next.id)}>
-        {begun ? "Go on with" : "Start with"} “{next.title}”
+      <a class="button" href={lessonPath(course.id, lesson.id)}>
+        {begun ? "Go on with" : "Start with"} “{lesson.title}”
       </a>
     </p>
   );
 }
 
-function LessonItem({ courseId, lesson }: { courseId: string; lesson: LessonRow }) {
-  const { sending, session } = usePortal();
-  // What was done on this page and the server does not count yet stands beside the server's figures.
-  const entry = newest(
-    sending.entries.value,
-    session.owner.value,
-    "lesson.completed",
-    (body) => body.lessonId === lesson.id && body.courseId === courseId,
-  );
-  const saved = lesson.completed || entry?.state.name === "saved";
+/** `entry`: what was done here and the server does not count yet stands beside the server's figures. */
+function LessonItem(props: { courseId: string; lesson: LessonRow; entry: Entry | undefined }) {
+  const { courseId, lesson, entry } = props;
+  const begun = lesson.percent > 0 ? "some" : "none";
   return (
     <li class="lesson-row">
-      <Mark sign={saved ? "tick" : lesson.percent > 0 ? "some" : "none"} />
+      <Mark sign={lesson.completed ? "ticks" : entry ? SIGNS[entry.state.name] : begun} />
       <div>
         <a href={lessonPath(courseId, lesson.id)}>{lesson.title}</a>
         {lesson.hasQuiz && <span class="tag">quiz</span>}
@@ -79,7 +91,7 @@ function LessonItem({ courseId, lesson }: { courseId: string; lesson: LessonRow 
             "complete, saved on the server"
           ) : entry ? (
             <>
-              complete: <SaveState entry={entry} />
+              complete: <Ticks entry={entry} bare />
             </>
           ) : lesson.percent > 0 ? (
             `${Math.floor(lesson.percent)} % read`

@@ -1,5 +1,7 @@
+import { isOpen } from "../state/entries";
 import type { CourseCard } from "../wire/shapes";
 import { Heading } from "./heading";
+import { Mark } from "./marks";
 import { AsOf, NothingYet } from "./read-state";
 import { usePortal, useRead } from "./use-portal";
 import { onDay } from "./words";
@@ -35,21 +37,51 @@ function Cards({ courses }: { courses: CourseCard[] }) {
   return (
     <ul class="cards">
       {courses.map((course) => (
-        <li key={course.id} class="card">
-          <h3>
-            <a href={`/courses/${encodeURIComponent(course.id)}`}>{course.title}</a>
-          </h3>
-          <p class="card-description">{course.description}</p>
-          {course.note && <p class="note">{course.note}</p>}
-          <div class="card-foot">
-            <progress max={100} value={course.percent} aria-label={`Progress in ${course.title}`} />
-            <p class="small">
-              {course.completedLessons} of {course.lessonCount} lessons complete ·{" "}
-              {Math.floor(course.percent)} %{course.dueAt && <> · due {onDay(course.dueAt)}</>}
-            </p>
-          </div>
-        </li>
+        <Card key={course.id} course={course} />
       ))}
     </ul>
   );
+}
+
+function Card({ course }: { course: CourseCard }) {
+  const { outbox, clock } = usePortal();
+  const here = completionsHere(outbox.entries.value.filter(isOpen), course.id);
+  const overdue =
+    course.dueAt !== null &&
+    course.completedLessons + here < course.lessonCount &&
+    new Date(course.dueAt).getTime() < clock.now();
+  return (
+    <li class="card">
+      <h3>
+        <a href={`/courses/${encodeURIComponent(course.id)}`}>{course.title}</a>
+      </h3>
+      <p class="card-description">{course.description}</p>
+      {course.note && <p class="note">{course.note}</p>}
+      <div class="card-foot">
+        <progress max={100} value={course.percent} aria-label={`Progress in ${course.title}`} />
+        <p class="small">
+          {course.completedLessons} of {course.lessonCount} lessons complete · {Math.floor(course.percent)} %
+        </p>
+        {here > 0 && (
+          <p class="small">
+            <Mark sign="tick" /> {here} more on this device, not on the server yet
+          </p>
+        )}
+        {course.dueAt && (
+          <p class={`small ${overdue ? "late" : ""}`}>
+            {overdue ? "Was due" : "Due"} {onDay(course.dueAt)}
+          </p>
+        )}
+      </div>
+    </li>
+  );
+}
+
+/** Lessons of a course completed here that the server has no word of. */
+function completionsHere(open: readonly { kind: string; body: unknown }[], courseId: string): number {
+  const lessons = open.flatMap(({ kind, body }) => {
+    const { courseId: of, lessonId } = (body ?? {}) as { courseId?: string; lessonId?: string };
+    return kind === "lesson.completed" && of === courseId && lessonId ? [lessonId] : [];
+  });
+  return new Set(lessons).size;
 }

@@ -1,13 +1,13 @@
 import { useEffect, useRef } from "preact/hooks";
 import { lessonCompleted } from "../state/acts";
-import { isUnsaved, newest } from "../state/entries";
+import { newest } from "../state/entries";
 import type { Lesson } from "../wire/shapes";
-import { lessonPath } from "./course";
+import { completionOf, lessonPath } from "./course";
 import { Heading } from "./heading";
 import { Mark } from "./marks";
 import { Quiz } from "./quiz";
 import { AsOf, NothingYet } from "./read-state";
-import { SaveState } from "./save-state";
+import { NextTry, SIGNS, stateInWords, Ticks } from "./ticks";
 import { usePortal, useRead } from "./use-portal";
 import { useReading } from "./use-reading";
 
@@ -64,21 +64,21 @@ function LessonView({ lesson }: { lesson: Lesson }) {
 }
 
 function ReadSoFar({ lesson, article }: { lesson: Lesson; article: { current: HTMLElement | null } }) {
-  const { sending, session } = usePortal();
+  const { outbox } = usePortal();
   const percent = Math.floor(lesson.progress.percent);
   const entry = newest(
-    sending.entries.value,
-    session.owner.value,
+    outbox.entries.value,
     "lesson.progressed",
     (body) => body.lessonId === lesson.id && body.courseId === lesson.courseId,
   );
-  const here = entry?.draft.kind === "lesson.progressed" ? entry.draft.body.percent : 0;
+  const here = Math.floor(entry?.body.percent ?? 0);
+  const reached = Math.max(percent, here);
 
   function goOn() {
     const box = article.current?.getBoundingClientRect();
     if (!box) return;
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const top = scrollY + box.top + (box.height * percent) / 100 - innerHeight / 2;
+    const top = scrollY + box.top + (box.height * reached) / 100 - innerHeight / 2;
     scrollTo({ top, behavior: calm ? "auto" : "smooth" });
   }
 
@@ -87,10 +87,10 @@ function ReadSoFar({ lesson, article }: { lesson: Lesson; article: { current: HT
       <span>Server’s figures: {percent} % read.</span>
       {entry && here > percent && (
         <span>
-          Here: {here} % read, <SaveState entry={entry} />
+          Here: {here} % read, <Ticks entry={entry} />
         </span>
       )}
-      {percent > 0 && percent < 100 && (
+      {reached > 0 && reached < 100 && (
         <button type="button" class="quiet" onClick={goOn}>
           Go to where you were
         </button>
@@ -100,35 +100,35 @@ function ReadSoFar({ lesson, article }: { lesson: Lesson; article: { current: HT
 }
 
 function Complete({ lesson }: { lesson: Lesson }) {
-  const { sending, session } = usePortal();
-  const entry = newest(
-    sending.entries.value,
-    session.owner.value,
-    "lesson.completed",
-    (body) => body.lessonId === lesson.id && body.courseId === lesson.courseId,
-  );
-  const underWay = entry !== undefined && isUnsaved(entry);
-  const saved = lesson.progress.completed || entry?.state.name === "saved";
+  const { outbox } = usePortal();
+  const entry = completionOf(outbox.entries.value, lesson.courseId, lesson.id);
+  const state = lesson.progress.completed ? ({ name: "saved" } as const) : entry?.state;
+  const kept = state?.name === "kept" || state?.name === "saved";
   return (
-    <section class={`complete ${saved ? "complete-saved" : ""}`} aria-label="Completing this lesson">
+    <section class={`complete complete-${state?.name ?? "none"}`} aria-label="Completing this lesson">
       <p>
-        {saved ? (
-          <Mark sign="tick" />
+        {state && state.name !== "undeliverable" ? (
+          <Mark sign={SIGNS[state.name]} />
         ) : (
-          <button type="button" disabled={underWay} onClick={() => sending.add(lessonCompleted(lesson))}>
-            {underWay ? "Marked as complete" : "Mark as complete"}
+          <button type="button" onClick={() => outbox.add(lessonCompleted(lesson))}>
+            Mark as complete
           </button>
         )}
         {/* Here from the start, so that its filling is announced. */}
         <span key="words" aria-live="polite">
-          {saved && (
+          {state && (
             <>
-              <strong>Lesson complete</strong>, saved on the server.
-              {!lesson.progress.completed && " It is not in the course’s figures yet."}
+              {kept && <strong>Lesson complete</strong>}
+              {kept && ", "}
+              {stateInWords(state)}
+              {kept && "."}
+              {state.name === "saved" &&
+                !lesson.progress.completed &&
+                " It is not in the course’s figures yet."}
             </>
           )}
         </span>
-        {!saved && <SaveState entry={entry} />}
+        {state?.name === "kept" && <NextTry now={state.now} />}
       </p>
     </section>
   );

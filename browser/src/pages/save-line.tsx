@@ -1,137 +1,94 @@
-import { type Entry, isUnsaved, isWork, tallyOf } from "../state/entries";
-import { sameOwner } from "../state/session";
+import { isWork } from "../state/entries";
 import { Mark } from "./marks";
-import { Countdown } from "./save-state";
-import { usePortal } from "./use-portal";
+import { isOverdue, WARN_AFTER_WORDS } from "./overdue";
+import { useNow, usePortal } from "./use-portal";
 import { counted } from "./words";
 
-const things = (count: number) => counted(count, "thing you did is", "things you did are");
-
 /**
- * The line at the foot of every page: what of a learner's work the server does not have yet.
- * While events live in this page only, it says so, because closing the page would lose them.
+ * The line at the foot of every page: only what a person should know or do about what is not on the
+ * server. Silence here means that nothing has to be done.
  */
 export function SaveLine({ onSignIn }: { onSignIn?: () => void }) {
-  const { sending, session } = usePortal();
-  const entries = sending.entries.value;
-  const { held } = tallyOf(entries);
-  // What another person did is nobody else's to read; only that something of it waits is said.
-  const mine = entries.filter(({ owner }) => sameOwner(owner, session.owner.value));
-  const tally = tallyOf(mine);
-  const work = mine.filter(isWork);
-  const unsaved = held.length > 0 || work.some(isUnsaved);
-  const open = unsaved || tally.refused.length > 0;
+  const { outbox } = usePortal();
+  const now = useNow();
+  const others = outbox.atRiskOfOthers.value;
+  const risky = outbox.atRisk.value - others;
+  const unsafe = risky > 0 && outbox.entries.value.some(({ state }) => state.name === "unsafe");
+  const work = outbox.openWork.value;
+  const overdue = work.filter(({ createdAt }) => isOverdue(createdAt, now)).length;
+  const held = work.filter(({ state }) => state.name === "kept" && state.now.name === "held").length;
+  const refused = outbox.undeliverable.value.filter(({ entry }) => isWork(entry)).length;
+  const losses = outbox.losses.value.length;
+  const open = unsafe || others > 0 || overdue > 0 || refused > 0 || losses > 0 || (held > 0 && onSignIn);
   return (
-    <>
-      {/* Here from the start, so that its filling is announced. What is on its way needs no announcement. */}
-      <p class="unseen" role="status">
-        {inShort(tally.waiting.length + held.length, tally.refused.length)}
-      </p>
-      {(open || work.length > 0) && (
-        <section class={`save-line ${open ? "save-line-open" : ""}`} aria-label="Saving">
-          <Waiting waiting={tally.waiting} nextTryMs={tally.nextTryMs} onTry={sending.tryNow} />
-          <Held held={held} {...(onSignIn && { onSignIn })} />
-          {tally.sending.length > 0 && (
-            <p>
-              <Mark sign="wait" /> Sending {counted(tally.sending.length, "thing", "things")} you did…
-            </p>
-          )}
-          <Refused refused={tally.refused} onPutAway={sending.putAway} />
-          {work.length > 0 && !work.some(isUnsaved) && tally.refused.length === 0 && (
-            <p>
-              <Mark sign="tick" /> What you did on this page is saved on the server.
-            </p>
-          )}
-        </section>
-      )}
-    </>
-  );
-}
-
-function inShort(unsaved: number, refused: number): string {
-  if (unsaved > 0) return `${things(unsaved)} not saved yet. Keep this page open.`;
-  return refused > 0 ? `The server refused ${counted(refused, "thing", "things")} you did.` : "";
-}
-
-function Waiting(props: { waiting: Entry[]; nextTryMs: number | undefined; onTry: () => void }) {
-  const { waiting, nextTryMs, onTry } = props;
-  if (waiting.length === 0 || nextTryMs === undefined) return null;
-  const mayTry = waiting.some(({ state }) => state.name === "waiting" && !state.asked);
-  return (
-    <div>
-      <p>
-        <Mark sign="wait" /> <strong>{things(waiting.length)} not saved yet. Keep this page open:</strong>{" "}
-        only this page has {waiting.length === 1 ? "it" : "them"}, and closing it loses{" "}
-        {waiting.length === 1 ? "it" : "them"}. Next try in <Countdown dueAtMs={nextTryMs} />.{" "}
-        {mayTry && (
-          <button type="button" class="quiet" onClick={onTry}>
-            Try now
-          </button>
-        )}
-      </p>
-      <details>
-        <summary>What is not saved yet</summary>
-        <ul>
-          {waiting.map((entry) => (
-            <li key={entry.id}>
-              {entry.draft.says}
-              {entry.state.name === "waiting" && `: ${entry.state.why}`}
-            </li>
-          ))}
-        </ul>
-      </details>
-    </div>
-  );
-}
-
-function Held({ held, onSignIn }: { held: Entry[]; onSignIn?: () => void }) {
-  const mine = held.filter(({ state }) => state.name === "held" && state.why === "signIn");
-  const others = held.length - mine.length;
-  return (
-    <>
-      {mine.length > 0 && (
+    // Here from the start, so that its filling is announced.
+    <section
+      class={`save-line ${open ? "save-line-open" : ""}`}
+      aria-label="What needs you"
+      aria-live="polite"
+    >
+      {unsafe && (
         <p>
-          <Mark sign="wait" />{" "}
-          <strong>
-            {counted(mine.length, "thing is", "things are")} not saved yet, and no one is signed in.
-          </strong>{" "}
-          Keep this page open and sign in again as the same person: then it goes to the server.{" "}
-          {onSignIn && (
-            <button type="button" class="quiet" onClick={onSignIn}>
-              Sign in again
-            </button>
-          )}
+          <Mark sign="warn" /> <strong>Not safe yet: {counted(risky, "thing", "things")} you did.</strong>{" "}
+          This device can’t keep {risky === 1 ? "it" : "them"}; keep this page open until{" "}
+          {risky === 1 ? "it has" : "they have"} reached the server.
         </p>
       )}
       {others > 0 && (
         <p>
-          <Mark sign="wait" /> {counted(others, "thing", "things")} of the person who was signed in here
-          before {others === 1 ? "is" : "are"} not saved yet. Nothing of it is sent under your name. It waits
-          in this page until that person signs in here again; closing the page loses it.
+          <Mark sign="warn" /> {counted(others, "thing", "things")} of the person who was here before{" "}
+          {others === 1 ? "is" : "are"} not safe yet. Nothing of it is sent under your name; closing this page
+          loses it.
         </p>
       )}
-    </>
+      {held > 0 && onSignIn && (
+        <p>
+          <Mark sign="tick" /> {counted(held, "thing waits", "things wait")} on this device until you sign in
+          again.{" "}
+          <button type="button" class="quiet" onClick={onSignIn}>
+            Sign in again
+          </button>
+        </p>
+      )}
+      {overdue > 0 && (
+        <p>
+          <Mark sign="warn" /> {counted(overdue, "thing has", "things have")} waited on this device for more
+          than {WARN_AFTER_WORDS}. <a href="/waiting">See why</a>
+        </p>
+      )}
+      {refused > 0 && (
+        <p>
+          <Mark sign="stop" /> The server will not have {counted(refused, "thing", "things")} you did.{" "}
+          <a href="/waiting">See why, and what you can do</a>
+        </p>
+      )}
+      {losses > 0 && (
+        <p>
+          <Mark sign="stop" /> This device lost some of what you did. <a href="/waiting">See what</a>
+        </p>
+      )}
+    </section>
   );
 }
 
-function Refused({ refused, onPutAway }: { refused: Entry[]; onPutAway: (id: string) => void }) {
-  if (refused.length === 0) return null;
+/** In the header of every page, always there: where everything stands, in one glance. */
+export function Standing() {
+  const { outbox } = usePortal();
+  const work = outbox.openWork.value;
+  const unsafe =
+    outbox.status.value.storage === "unsafe" || work.some(({ state }) => state.name === "unsafe");
+  const count = work.length;
   return (
-    <div>
-      <p>
-        <Mark sign="stop" /> <strong>The server refused {counted(refused.length, "thing", "things")}.</strong>{" "}
-        It is not saved, and trying again would not help.
-      </p>
-      <ul>
-        {refused.map(({ id, draft, state }) => (
-          <li key={id}>
-            {draft.says}: {state.name === "refused" && state.reason}{" "}
-            <button type="button" class="quiet" onClick={() => onPutAway(id)}>
-              I have read this
-            </button>
-          </li>
-        ))}
-      </ul>
-    </div>
+    <a class="standing" href="/waiting" aria-label={`What is waiting: ${inWords(count, unsafe)}`}>
+      <Mark sign={unsafe ? "warn" : count > 0 ? "tick" : "ticks"} />
+      <span>{unsafe ? "Not safe yet" : count > 0 ? `${count} waiting` : "All on the server"}</span>
+    </a>
   );
+}
+
+function inWords(count: number, unsafe: boolean): string {
+  if (unsafe) return "not safe yet, this device can’t keep what you do";
+  return count > 0
+    ? `${counted(count, "thing is", "things are")} on this device only`
+    : "nothing, all is on the server";
 }

@@ -1,7 +1,11 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { inWords, type Problem } from "../core/problem";
+import type { SessionState } from "../state/session";
+import type { Principal } from "../wire/shapes";
 import { Heading } from "./heading";
+import { Mark } from "./marks";
 import { usePortal } from "./use-portal";
+import { counted } from "./words";
 
 const DEMO_ACCOUNTS = [
   { email: "ada@tidewater.example", who: "Ada, a learner" },
@@ -9,12 +13,64 @@ const DEMO_ACCOUNTS = [
 ];
 const DEMO_PASSWORD = "holdfast-demo";
 
-export function SignInPage() {
+type Left = Extract<SessionState, { phase: "out" }>;
+
+export function SignInPage({ left }: { left: Left }) {
   return (
     <div class="sign-in">
-      <Heading title="Sign in" />
-      <SignInForm />
+      <Heading title={left.farewell ? "Signed out" : "Sign in"} />
+      <Farewell farewell={left.farewell} />
+      <WhatWaits last={left.last} />
+      {/* The server would end the next person's session together with the last one's. */}
+      {left.farewell !== "telling" && <SignInForm email={left.last?.email ?? ""} />}
     </div>
+  );
+}
+
+/** Nobody is called signed out before the server has ended the session behind the cookie. */
+function Farewell({ farewell }: { farewell: Left["farewell"] }) {
+  const { session } = usePortal();
+  return (
+    <div role="status">
+      {farewell === "telling" && <p>This screen is locked. Telling the server…</p>}
+      {farewell === "told" && <p>You are signed out, here and on the server.</p>}
+      {farewell === "owed" && (
+        <div class="alarm">
+          <p>
+            <Mark sign="warn" /> <strong>This screen is locked, but the server does not know yet.</strong> It
+            can’t be reached, and only it can end your session. This browser tells it as soon as it answers,
+            also after a restart. Until then, do not leave this device to somebody you do not trust.
+          </p>
+          <button type="button" class="quiet" onClick={() => void session.ask()}>
+            Tell it now
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** What lies on this device of people who are not signed in. Whose it is, is not told to the next person. */
+function WhatWaits({ last }: { last: Principal | undefined }) {
+  const { outbox, sealed } = usePortal();
+  const open = outbox.openWork.value.length;
+  const others = sealed.all().reduce((sum, { count }) => sum + count, 0);
+  return (
+    <>
+      {last && open > 0 && (
+        <p class="note">
+          <Mark sign="tick" /> {counted(open, "thing", "things")} you did {open === 1 ? "waits" : "wait"} on
+          this device. Sign in as {last.email}, and {open === 1 ? "it goes" : "they go"} to the server.
+        </p>
+      )}
+      {others > 0 && (
+        <p class="note">
+          <Mark sign="tick" /> {counted(others, "thing", "things")} of somebody who signed out{" "}
+          {others === 1 ? "is" : "are"} kept sealed on this device, until that person signs in here again.
+          Nobody else sees or sends {others === 1 ? "it" : "them"}.
+        </p>
+      )}
+    </>
   );
 }
 

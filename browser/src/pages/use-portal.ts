@@ -1,5 +1,5 @@
 import { createContext } from "preact";
-import { useContext, useEffect } from "preact/hooks";
+import { useContext, useEffect, useState } from "preact/hooks";
 import type { Portal } from "../state/portal";
 import type { Read, Shown } from "../state/reads";
 
@@ -16,4 +16,17 @@ export function useRead<T>(read: Read<T>): Shown<T> {
   const { reads } = usePortal();
   useEffect(() => reads.watch(read), [read, reads]);
   return read.shown.value;
+}
+
+const LOOK_AT_CLOCK_EVERY_MS = 30_000;
+
+/** The time, for "how long ago"; a page that shows it looks again now and then, without any news. */
+export function useNow(): number {
+  const { clock } = usePortal();
+  const [, look] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => look((count) => count + 1), LOOK_AT_CLOCK_EVERY_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return clock.now();
 }

@@ -11,7 +11,7 @@ const TOUCHES = ["scroll", "pointerdown", "pointermove", "keydown"] as const;
 
 /** Follows the reading of one lesson, from its opening until it is left. */
 export function useReading(lesson: Lesson, article: RefObject<HTMLElement | null>): void {
-  const { clock, sending, session, beforeSignOut } = usePortal();
+  const { clock, outbox, session, beforeSignOut } = usePortal();
   const { id, courseId, title } = lesson;
   // What the server had when the lesson was opened; its later word changes nothing that was seen here.
   useEffect(() => {
@@ -23,9 +23,9 @@ export function useReading(lesson: Lesson, article: RefObject<HTMLElement | null
       percent: lesson.progress.percent,
       elapsed: clock.elapsed,
       // In the reader's name, also when this page closes because somebody else has signed in.
-      say: (progress) => void sending.add(lessonProgressed(place, progress), reader),
+      say: (progress) => void outbox.add(lessonProgressed(place, progress), reader),
     });
-    sending.add(lessonOpened(place), reader);
+    outbox.add(lessonOpened(place), reader);
 
     const look = () => {
       const box = article.current?.getBoundingClientRect();

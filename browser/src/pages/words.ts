@@ -19,10 +19,18 @@ export function onDay(rfc3339: string): string {
   return Number.isNaN(date.getTime()) ? rfc3339 : day.format(date);
 }
 
-export function inTime(ms: number): string {
-  const seconds = Math.max(0, Math.ceil(ms / 1_000));
-  return seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
+/** How long ago, in the coarsest unit that says enough. */
+export function ago(rfc3339: string, nowMs: number): string {
+  const minutes = Math.max(0, Math.floor((nowMs - new Date(rfc3339).getTime()) / 60_000));
+  if (Number.isNaN(minutes)) return rfc3339;
+  if (minutes < 1) return "less than a minute ago";
+  if (minutes < 60) return `${counted(minutes, "minute", "minutes")} ago`;
+  if (minutes < 48 * 60) return `${counted(Math.floor(minutes / 60), "hour", "hours")} ago`;
+  return `${Math.floor(minutes / 1_440)} days ago`;
 }
+
+/** A sentence as a part of another one. */
+export const bare = (sentence: string): string => sentence.trim().replace(/\.$/, "");
 
 const ROLES: Record<string, string> = {
   learner: "learner",

@@ -1,52 +1,49 @@
 import { describe, expect, it } from "vitest";
-import { type Entry, type EntryState, newest, tallyOf, unsavedOf } from "./entries";
+import { type Entry, isAtRisk, isOpen, isWork, newest } from "./entries";
 
-const ADA = { userId: "ada", orgId: "tidewater" };
-const CAL = { userId: "cal", orgId: "tidewater" };
-
-let minted = 0;
-function entry(state: EntryState, owner = ADA, lane: Entry["lane"] = "progressQueue"): Entry {
-  minted += 1;
-  return {
-    id: `event-${minted}`,
-    draft: { kind: "lesson.completed", body: { courseId: "course", lessonId: "one" }, says: "" },
-    lane,
-    owner,
-    state,
-  };
-}
+const entry = (id: string, body: unknown, state: Entry["state"] = { name: "keeping" }): Entry => ({
+  id,
+  kind: "lesson.completed",
+  body,
+  says: id,
+  lane: "progressQueue",
+  owner: { orgId: "tidewater", userId: "ada" },
+  createdAt: "2026-01-01T00:00:00.000Z",
+  state,
+});
 
 describe("the entries of a page", () => {
-  it("show a person the newest of their own, never another person's", () => {
-    const first = entry({ name: "refused", reason: "no" });
-    const second = entry({ name: "sending" });
-    const entries = [first, second, entry({ name: "saved" }, CAL)];
-    const any = () => true;
-    expect(newest(entries, ADA, "lesson.completed", any)).toBe(second);
-    expect(newest(entries, ADA, "quiz.answered", any)).toBeUndefined();
-    expect(newest(entries, undefined, "lesson.completed", any)).toBeUndefined();
-  });
-
-  it("count as unsaved until a receipt or a refusal, for each person alone", () => {
-    const sending = entry({ name: "sending" });
-    const waiting = entry({ name: "waiting", dueAtMs: 5, why: "", asked: false });
-    const held = entry({ name: "held", why: "anotherPerson" }, CAL);
+  it("are asked for by what they say, and the newest counts", () => {
     const entries = [
-      sending,
-      waiting,
-      held,
-      entry({ name: "saved" }),
-      entry({ name: "refused", reason: "" }),
+      entry("first", { lessonId: "one" }),
+      entry("second", { lessonId: "one" }),
+      entry("other", { lessonId: "two" }),
     ];
-    expect(unsavedOf(entries, ADA)).toEqual([sending, waiting]);
-    expect(unsavedOf(entries, CAL)).toEqual([held]);
+    const found = newest(entries, "lesson.completed", (body) => body.lessonId === "one");
+    expect(found?.id).toBe("second");
   });
 
-  it("leave figures about use out of the tally of a learner's work", () => {
-    const soon = { name: "waiting", dueAtMs: 5, why: "", asked: false } as const;
-    const work = entry({ ...soon, dueAtMs: 9 });
-    const tally = tallyOf([entry(soon, ADA, "analyticsQueue"), work]);
-    expect(tally.waiting).toEqual([work]);
-    expect(tally.nextTryMs).toBe(9);
+  it("may come from an older page, whose bodies this one can't read", () => {
+    const entries = [entry("odd", undefined), entry("text", "lessonId")];
+    expect(newest(entries, "lesson.completed", (body) => body.lessonId === "one")).toBeUndefined();
+  });
+
+  it("are open until the server says yes or no", () => {
+    expect(isOpen(entry("a", {}, { name: "kept", now: { name: "idle" } }))).toBe(true);
+    expect(isOpen(entry("a", {}, { name: "unsafe" }))).toBe(true);
+    expect(isOpen(entry("a", {}, { name: "saved" }))).toBe(false);
+    expect(isOpen(entry("a", {}, { name: "undeliverable", code: "invalid", reason: "" }))).toBe(false);
+  });
+
+  it("are at risk until the device has them", () => {
+    expect(isAtRisk(entry("a", {}, { name: "keeping" }))).toBe(true);
+    expect(isAtRisk(entry("a", {}, { name: "unsafe" }))).toBe(true);
+    expect(isAtRisk(entry("a", {}, { name: "kept", now: { name: "sending" } }))).toBe(false);
+  });
+
+  it("are a person's work, but for figures about use", () => {
+    expect(isWork({ lane: "progressQueue" })).toBe(true);
+    expect(isWork({ lane: "adminQueue" })).toBe(true);
+    expect(isWork({ lane: "analyticsQueue" })).toBe(false);
   });
 });

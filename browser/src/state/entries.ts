@@ -1,75 +1,63 @@
 /** An event on its way to the server, as a page sees it. */
+import type { Lane, LaneState } from "../outbox/port";
 import type { BodyOfKind, Kind } from "../wire/shapes";
-import { type Owner, sameOwner } from "./session";
+import type { Owner } from "./session";
 
-export type Lane = "progressQueue" | "analyticsQueue";
+export type { Lane, LaneState };
 
-/** What a page hands over: the event without what is minted for it, and how a person would call it. */
+/** What a page hands over: the event, and how a person would call it. The id is minted for it if absent. */
 export type Draft = {
-  [K in Kind]: { kind: K; body: BodyOfKind[K]; says: string };
+  [K in Kind]: { kind: K; body: BodyOfKind[K]; says: string; id?: string };
 }[Kind];
 
 export type EntryState =
-  | { name: "sending" }
-  /** `asked`: the server named this wait, so nobody may cut it short. */
-  | { name: "waiting"; dueAtMs: number; why: string; asked: boolean }
-  /** Not to be sent now: its person has to sign in again, or somebody else is signed in here. */
-  | { name: "held"; why: "signIn" | "anotherPerson" }
-  /** A receipt named this id. */
-  | { name: "saved" }
-  | { name: "refused"; reason: string };
+  /** On its way into the device's storage: no tick yet. */
+  | { readonly name: "keeping" }
+  /** The device can't keep it; only this page has it. "Not safe yet." */
+  | { readonly name: "unsafe" }
+  /** On this device: one tick. `now`: what its lane does about it. */
+  | { readonly name: "kept"; readonly now: LaneState }
+  /** A receipt named this id: two ticks. */
+  | { readonly name: "saved" }
+  | {
+      readonly name: "undeliverable";
+      readonly code: string;
+      readonly reason: string;
+      readonly hint?: string;
+    };
 
 export interface Entry {
   readonly id: string;
-  readonly draft: Draft;
+  readonly kind: string;
+  readonly body: unknown;
+  readonly says: string;
   readonly lane: Lane;
   readonly owner: Owner;
+  /** RFC 3339 UTC, by the device's clock. */
+  readonly createdAt: string;
   readonly state: EntryState;
 }
 
-export const isUnsaved = (entry: Entry): boolean =>
-  entry.state.name !== "saved" && entry.state.name !== "refused";
+/** The server has not said yes or no. */
+export const isOpen = ({ state }: Entry): boolean => state.name !== "saved" && state.name !== "undeliverable";
 
-/** A learner's work, in contrast to figures about use: only work may hold a page open. */
-export const isWork = (entry: Entry): boolean => entry.lane === "progressQueue";
+/** Closing the page now could lose it. */
+export const isAtRisk = ({ state }: Entry): boolean => state.name === "keeping" || state.name === "unsafe";
 
-/** A person's work that has no receipt yet. */
-export const unsavedOf = (entries: readonly Entry[], owner: Owner | undefined): Entry[] =>
-  entries.filter((entry) => isWork(entry) && isUnsaved(entry) && sameOwner(entry.owner, owner));
+/** A person's work, in contrast to figures about use: only work may hold a page or a sign-out up. */
+export const isWork = (entry: Pick<Entry, "lane">): boolean => entry.lane !== "analyticsQueue";
 
 /** The newest entry a page asks for, for example the last answer to one question. */
 export function newest<K extends Kind>(
   entries: readonly Entry[],
-  owner: Owner | undefined,
   kind: K,
   matches: (body: BodyOfKind[K]) => boolean,
-): Entry | undefined {
+): (Entry & { readonly body: BodyOfKind[K] }) | undefined {
   return entries.findLast(
-    (entry) =>
-      sameOwner(entry.owner, owner) &&
-      entry.draft.kind === kind &&
-      matches(entry.draft.body as BodyOfKind[K]),
+    (entry): entry is Entry & { readonly body: BodyOfKind[K] } =>
+      entry.kind === kind && isFields(entry.body) && matches(entry.body as BodyOfKind[K]),
   );
 }
 
-export interface Tally {
-  sending: Entry[];
-  waiting: Entry[];
-  held: Entry[];
-  refused: Entry[];
-  /** The earliest next try of those waiting, on the clock's `elapsed` line. */
-  nextTryMs: number | undefined;
-}
-
-export function tallyOf(entries: readonly Entry[]): Tally {
-  const work = entries.filter(isWork);
-  const named = (name: EntryState["name"]) => work.filter((entry) => entry.state.name === name);
-  const dues = work.flatMap(({ state }) => (state.name === "waiting" ? [state.dueAtMs] : []));
-  return {
-    sending: named("sending"),
-    waiting: named("waiting"),
-    held: named("held"),
-    refused: named("refused"),
-    nextTryMs: dues.length > 0 ? Math.min(...dues) : undefined,
-  };
-}
+/** What stands on a device may have been written by an older page. */
+const isFields = (body: unknown): body is object => typeof body === "object" && body !== null;

@@ -2,39 +2,70 @@
 import { effect, untracked } from "@preact/signals";
 import type { Clock } from "../core/clock";
 import { mintId } from "../core/ids";
+import { openOutbox, type Page } from "../outbox/index";
 import { createCalls } from "../wire/calls";
 import { createWire } from "../wire/client";
-import { openDevice } from "./device";
+import { authorizer } from "./authorize";
+import { halfTypedIn } from "./half-typed";
 import { watchHealth } from "./health";
 import { keepIn } from "./keep";
+import { createOutboxState } from "./outbox";
 import { createReads } from "./reads";
-import { createSending } from "./sending";
-import { createSession } from "./session";
+import { sealedIn } from "./sealed";
+import { createSession, markOf } from "./session";
+import { mirrorIn } from "./tab";
 
 export interface Ground {
   fetch: typeof fetch;
   clock: Clock;
+  /** Of the device. */
   storageOf: () => Storage;
+  /** Of this tab alone. */
+  tabStorageOf: () => Storage;
   random: () => number;
   online: () => boolean;
+  page: Page;
+  sendBeacon: (path: string, body: Blob) => boolean;
 }
 
 export type Portal = ReturnType<typeof createPortal>;
 
-export function createPortal({ fetch, clock, storageOf, random, online }: Ground) {
+export function createPortal({
+  fetch,
+  clock,
+  storageOf,
+  tabStorageOf,
+  random,
+  online,
+  page,
+  sendBeacon,
+}: Ground) {
   const keep = keepIn(storageOf);
+  const sealed = sealedIn(keep);
+  const halfTyped = halfTypedIn(keepIn(tabStorageOf));
   const wire = createWire({
     fetch,
     clock,
     csrfToken: () => session.session.peek()?.csrfToken ?? undefined,
   });
   const calls = createCalls(wire);
-  const session = createSession(calls, keep);
+  const session = createSession(calls, keep, clock);
   const reads = createReads(calls, clock, session.expire);
-  const sending = createSending({
-    calls,
+  const outbox = createOutboxState({
     session,
-    device: openDevice(keep, mintId),
+    sealed,
+    open: (principal) =>
+      openOutbox({
+        principal,
+        fetch,
+        authorize: authorizer(session, principal),
+        clock,
+        random,
+        mintId,
+        mirror: mirrorIn(storageOf),
+        page,
+        sendBeacon,
+      }),
     clock,
     mintId,
     random,
@@ -45,9 +76,9 @@ export function createPortal({ fetch, clock, storageOf, random, online }: Ground
     clock,
     online,
     onReached(again) {
-      if (again) sending.tryNow();
+      if (again) outbox.sendNow();
       reads.retryFailed();
-      if (session.state.peek().phase === "unknown") void session.ask();
+      if (session.unsettled()) void session.ask();
     },
   });
 
@@ -55,9 +86,12 @@ export function createPortal({ fetch, clock, storageOf, random, online }: Ground
   effect(() => {
     const owner = session.owner.value;
     const signedIn = session.signedIn.value;
-    const ownerNow = owner ? `${owner.orgId} ${owner.userId}` : "";
+    const ownerNow = owner ? markOf(owner) : "";
     untracked(() => {
-      if (ownerNow !== ownerBefore) reads.forget();
+      if (ownerNow !== ownerBefore) {
+        reads.forget();
+        if (ownerBefore) halfTyped.forget(ownerBefore);
+      }
       if (signedIn) {
         reads.retryFailed();
         // Signed in, health tells more: ask now rather than in 15 s.
@@ -71,5 +105,5 @@ export function createPortal({ fetch, clock, storageOf, random, online }: Ground
   const beforeSignOut = new Set<() => void>();
 
   // `wire`: for calls that only pages loaded later make, such as an administrator's.
-  return { session, reads, sending, health, clock, beforeSignOut, wire };
+  return { session, reads, outbox, sealed, halfTyped, health, clock, beforeSignOut, wire };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { systemClock } from "../core/clock";
 import { type Problem, unreachable } from "../core/problem";
 import type { Answer } from "../wire/client";
 import type { Session } from "../wire/shapes";
@@ -44,8 +45,9 @@ function open() {
     createSession(
       calls as unknown as Parameters<typeof createSession>[0],
       keepIn(() => storage),
+      systemClock,
     );
-  return { calls, tab };
+  return { calls, tab, memory };
 }
 
 describe("the session of a page", () => {
@@ -103,14 +105,130 @@ describe("the session of a page", () => {
     expect(session.signedIn.value).toBe(true);
   });
 
-  it("is not over before the server has ended it", async () => {
+  it("goes on with the last known person when the server can't be asked, without any token", async () => {
+    const { calls, tab, memory } = open();
+    await tab().signIn("ada", "secret");
+    expect([...memory.values()].join()).not.toContain("token-of-ada");
+    calls.session.mockResolvedValueOnce(no(unreachable("no answer")));
+    const offline = tab();
+    await offline.ask();
+    expect(offline.state.value.phase).toBe("remembered");
+    expect(offline.owner.value).toEqual({ userId: "ada", orgId: "tidewater" });
+    expect(offline.session.value?.csrfToken).toBeNull();
+    expect(offline.signedIn.value).toBe(false);
+    calls.session.mockResolvedValueOnce(yes(sessionOf("ada")));
+    await offline.ask();
+    expect(offline.state.value.phase).toBe("in");
+  });
+
+  it("does not keep a known person waiting for a network that hangs", async () => {
+    vi.useFakeTimers();
+    try {
+      const { calls, tab } = open();
+      await tab().signIn("ada", "secret");
+      calls.session.mockReturnValueOnce(new Promise(() => {}));
+      const slow = tab();
+      void slow.ask();
+      expect(slow.state.value.phase).toBe("asking");
+      await vi.advanceTimersByTimeAsync(3_000);
+      expect(slow.state.value.phase).toBe("remembered");
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("shows nobody's page when the server says at the start that nobody is signed in", async () => {
+    const { tab } = open();
+    await tab().signIn("ada", "secret");
+    const later = tab();
+    await later.ask();
+    expect(later.state.value).toMatchObject({ phase: "out", last: { userId: "ada" } });
+    expect(later.owner.value).toBeUndefined();
+    // Their outbox is looked after all the same.
+    expect(later.holder.value).toEqual({ userId: "ada", orgId: "tidewater" });
+  });
+
+  it("says how an unanswered question failed, to who asked", async () => {
+    const { calls, tab } = open();
+    calls.session.mockResolvedValueOnce(no(unreachable("no answer")));
+    expect(await tab().ask()).toMatchObject({ family: "unreachable" });
+    expect(await tab().ask()).toBeUndefined();
+  });
+});
+
+describe("signing out", () => {
+  it("locks the screen at once, and is called done when the server has ended the session", async () => {
+    const { calls, tab } = open();
+    const session = tab();
+    await session.signIn("ada", "secret");
+    const done = session.signOut();
+    expect(session.state.value).toEqual({ phase: "out", farewell: "telling" });
+    await done;
+    expect(session.state.value).toEqual({ phase: "out", farewell: "told" });
+    expect(calls.logout).toHaveBeenCalledExactlyOnceWith("token-of-ada");
+  });
+
+  it("is owed to the server while it can't be reached, and made good first of all later", async () => {
     const { calls, tab } = open();
     const session = tab();
     await session.signIn("ada", "secret");
     calls.logout.mockResolvedValueOnce(no(unreachable("no answer")));
-    expect(await session.signOut()).toMatchObject({ family: "unreachable" });
-    expect(session.signedIn.value).toBe(true);
-    expect(await session.signOut()).toBeUndefined();
-    expect(session.state.value.phase).toBe("out");
+    await session.signOut();
+    expect(session.state.value).toEqual({ phase: "out", farewell: "owed" });
+    expect(session.unsettled()).toBe(true);
+
+    // After a restart, with the cookie still there: nobody gets in by it.
+    const restarted = tab();
+    calls.session.mockResolvedValueOnce(yes(sessionOf("ada")));
+    await restarted.ask();
+    expect(calls.logout).toHaveBeenLastCalledWith("token-of-ada");
+    expect(restarted.state.value).toEqual({ phase: "out", farewell: "told" });
+    expect(restarted.unsettled()).toBe(false);
+  });
+
+  it("is owed for nobody once somebody else has signed in here", async () => {
+    const { calls, tab } = open();
+    const session = tab();
+    await session.signIn("ada", "secret");
+    calls.logout.mockResolvedValueOnce(no(unreachable("no answer")));
+    await session.signOut();
+    calls.session.mockResolvedValueOnce(yes(sessionOf("cal")));
+    await session.ask();
+    expect(calls.logout).toHaveBeenCalledOnce();
+    expect(session.owner.value).toMatchObject({ userId: "cal" });
+    expect(session.unsettled()).toBe(false);
+  });
+
+  it("takes the page away in every tab", async () => {
+    const { calls, tab } = open();
+    const session = tab();
+    await session.signIn("ada", "secret");
+    calls.session.mockResolvedValueOnce(yes(sessionOf("ada")));
+    const other = tab();
+    await other.ask();
+    await session.signOut();
+    await other.ask();
+    expect(other.state.value).toEqual({ phase: "out" });
+    expect(other.holder.value).toBeUndefined();
+  });
+
+  it("lets the next sign-in wait until the last session is ended, so that it does not end with it", async () => {
+    const { calls, tab } = open();
+    const session = tab();
+    await session.signIn("ada", "secret");
+    let ended: (answer: Answer<null>) => void = () => {};
+    calls.logout.mockReturnValueOnce(
+      new Promise((resolve) => {
+        ended = resolve;
+      }),
+    );
+    const out = session.signOut();
+    const into = session.signIn("cal", "secret");
+    await Promise.resolve();
+    expect(calls.login).toHaveBeenCalledTimes(1);
+    ended(yes(null));
+    await Promise.all([out, into]);
+    expect(calls.login).toHaveBeenCalledTimes(2);
+    expect(session.owner.value).toMatchObject({ userId: "cal" });
   });
 });

@@ -5,11 +5,10 @@ import {
   believeHealth,
   believeLesson,
   believeNothing,
-  believeReceipts,
   believeSession,
 } from "./believe";
 import type { Answer, Wire } from "./client";
-import type { Course, CourseList, Health, Lesson, Receipts, Session } from "./shapes";
+import type { Course, CourseList, Health, Lesson, Session } from "./shapes";
 
 const segment = encodeURIComponent;
 
@@ -18,9 +17,6 @@ export interface Backlog {
   count: number;
   lagMs: number;
 }
-
-/** Browsers bound all keepalive requests of a page together at 64 KiB: only small batches may ask for it. */
-const KEEPALIVE_UP_TO_CHARS = 16_000;
 
 export type Calls = ReturnType<typeof createCalls>;
 
@@ -35,8 +31,16 @@ export function createCalls(wire: Wire) {
         believeSession,
       ),
 
-    logout: (): Promise<Answer<null>> =>
-      wire.call({ method: "POST", path: "/api/auth/logout" }, believeNothing),
+    /** The token is named, because the page may have left the session already that it ends. */
+    logout: (csrfToken: string | null): Promise<Answer<null>> =>
+      wire.call(
+        {
+          method: "POST",
+          path: "/api/auth/logout",
+          ...(csrfToken !== null && { headers: { "X-CSRF-Token": csrfToken } }),
+        },
+        believeNothing,
+      ),
 
     courses: (): Promise<Answer<CourseList>> =>
       wire.call({ method: "GET", path: "/api/client/courses" }, believeCourseList),
@@ -51,21 +55,5 @@ export function createCalls(wire: Wire) {
       ),
 
     health: (): Promise<Answer<Health>> => wire.call({ method: "GET", path: "/api/health" }, believeHealth),
-
-    /** Sends a batch whose text is already written; see `batch.ts`. */
-    batch: (path: string, text: string, backlog: Backlog): Promise<Answer<Receipts>> =>
-      wire.call(
-        {
-          method: "POST",
-          path,
-          body: text,
-          headers: {
-            "X-Client-Queue-Backlog": String(backlog.count),
-            "X-Client-Queue-Lag": String(Math.round(backlog.lagMs)),
-          },
-          keepalive: text.length <= KEEPALIVE_UP_TO_CHARS,
-        },
-        believeReceipts,
-      ),
   };
 }

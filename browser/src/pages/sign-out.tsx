@@ -1,0 +1,182 @@
+import { useEffect, useState } from "preact/hooks";
+import type { Entry } from "../state/entries";
+import { Mark } from "./marks";
+import { Modal } from "./modal";
+import { NextTry, SIGNS, stateInWords } from "./ticks";
+import { usePortal } from "./use-portal";
+import { counted } from "./words";
+
+/** What is on its way gets a moment to arrive before anybody is asked about it. */
+const LAST_SEND_MS = 3_000;
+/** A list in a dialog is for recognising, not for reading all of it. */
+const LISTED = 8;
+
+type Stage = "no" | "saving" | "asking" | "sure" | "sending";
+
+/** The header's button, and what it asks while something has not reached the server. */
+export function SignOut() {
+  const { session, outbox, clock, beforeSignOut } = usePortal();
+  const [stage, setStage] = useState<Stage>("no");
+  const open = outbox.openWork.value;
+  const leave = () => void session.signOut();
+
+  // Whatever was asked for, once everything has arrived nothing is left to ask.
+  const arrived = open.length === 0 && (stage === "saving" || stage === "sending");
+  useEffect(() => {
+    if (arrived) leave();
+  }, [arrived]);
+
+  async function begin() {
+    for (const say of beforeSignOut) say();
+    await outbox.added();
+    setStage("saving");
+    outbox.sendNow();
+    clock.after(LAST_SEND_MS, () => setStage((now) => (now === "saving" ? "asking" : now)));
+  }
+
+  return (
+    <>
+      <button type="button" class="quiet" onClick={begin} disabled={stage === "saving"}>
+        {stage === "saving" ? "Sending…" : "Sign out"}
+      </button>
+      {(stage === "asking" || stage === "sending") && (
+        <Modal title={`${things(open.length)} not on the server yet`} onClose={() => setStage("no")}>
+          <Choices
+            open={open}
+            sending={stage === "sending"}
+            onSend={() => {
+              setStage("sending");
+              outbox.sendNow();
+            }}
+            onKeep={leave}
+            onDiscard={() => setStage("sure")}
+            onStay={() => setStage("no")}
+          />
+        </Modal>
+      )}
+      {stage === "sure" && (
+        <Modal
+          title={`Throw away ${counted(open.length, "thing", "things")} you did?`}
+          onClose={() => setStage("no")}
+        >
+          <Sure
+            open={open}
+            onBack={() => setStage("asking")}
+            onDiscard={() => void outbox.discardAll().then(leave)}
+          />
+        </Modal>
+      )}
+    </>
+  );
+}
+
+const things = (count: number) => (count === 0 ? "Nothing is" : counted(count, "thing is", "things are"));
+
+interface ChoicesProps {
+  open: readonly Entry[];
+  sending: boolean;
+  onSend: () => void;
+  onKeep: () => void;
+  onDiscard: () => void;
+  onStay: () => void;
+}
+
+function Choices({ open, sending, onSend, onKeep, onDiscard, onStay }: ChoicesProps) {
+  const { outbox } = usePortal();
+  const { lanes } = outbox.status.value;
+  const risky = outbox.atRisk.value - outbox.atRiskOfOthers.value;
+  const waits = [lanes.progressQueue.state, lanes.adminQueue.state].find(({ name }) => name === "waiting");
+  const it = open.length === 1 ? "it" : "them";
+  return (
+    <>
+      <List entries={open} />
+      {risky > 0 && (
+        <p role="alert">
+          <Mark sign="warn" /> {counted(risky, "of these is", "of these are")} not safe yet: this device can’t
+          keep {risky === 1 ? "it" : "them"}. Signed out, {risky === 1 ? "it lives" : "they live"} in this
+          page only, and closing the page loses {risky === 1 ? "it" : "them"}.
+        </p>
+      )}
+      <ul class="choices">
+        <li>
+          <button type="button" onClick={onSend}>
+            Send now
+          </button>
+          <span class="small" role="status">
+            {sending
+              ? `Sending, ${open.length} to go. You are signed out as soon as everything has arrived`
+              : "You are signed out once everything has arrived"}
+            {waits && <NextTry now={waits} />}.
+          </span>
+        </li>
+        <li>
+          <button type="button" onClick={onKeep}>
+            Sign out and keep {it} sealed here
+          </button>
+          <span class="small">
+            Nobody else sees or sends {it}. {open.length === 1 ? "It is" : "They are"} sent when you next sign
+            in on this device.
+          </span>
+        </li>
+        <li>
+          <button type="button" class="danger" onClick={onDiscard}>
+            Throw {it} away and sign out
+          </button>
+          <span class="small">You are asked once more.</span>
+        </li>
+      </ul>
+      <button type="button" class="quiet" onClick={onStay}>
+        Stay signed in
+      </button>
+    </>
+  );
+}
+
+function Sure({
+  open,
+  onBack,
+  onDiscard,
+}: {
+  open: readonly Entry[];
+  onBack: () => void;
+  onDiscard: () => void;
+}) {
+  const [pressed, setPressed] = useState(false);
+  return (
+    <>
+      <p>They never reached the server, and nobody can bring them back:</p>
+      <List entries={open} />
+      <div class="buttons">
+        <button type="button" onClick={onBack}>
+          Back
+        </button>
+        <button
+          type="button"
+          class="danger"
+          disabled={pressed}
+          onClick={() => {
+            setPressed(true);
+            onDiscard();
+          }}
+        >
+          Yes, throw {open.length === 1 ? "it" : `all ${open.length}`} away
+        </button>
+      </div>
+    </>
+  );
+}
+
+function List({ entries }: { entries: readonly Entry[] }) {
+  const more = entries.length - LISTED;
+  return (
+    <ul class="plain">
+      {entries.slice(0, LISTED).map(({ id, says, state }) => (
+        <li key={id}>
+          <Mark sign={SIGNS[state.name]} /> {says}
+          <span class="unseen"> ({stateInWords(state)})</span>
+        </li>
+      ))}
+      {more > 0 && <li>and {more} more</li>}
+    </ul>
+  );
+}
