@@ -1,5 +1,6 @@
 /** An event on its way to the server, as a page sees it. */
-import type { Lane, LaneState } from "../outbox/port";
+import type { Lane } from "../outbox/entry";
+import type { LaneState } from "../outbox/port";
 import type { BodyOfKind, Kind } from "../wire/shapes";
 import type { Owner } from "./session";
 
