@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy import select
 
+from holdfast.access.audit import note_for
 from holdfast.access.csrf import Csrf
 from holdfast.access.flags import Flags, Rollouts
 from holdfast.access.keys import Keys, load_or_create_secret
@@ -30,6 +31,7 @@ from holdfast.events.backlog import Backlog
 from holdfast.events.devices import DeviceBook, Load, Ranges
 from holdfast.events.envelope import Judge
 from holdfast.events.intake import Intake
+from holdfast.events.replayer import Replayer
 from holdfast.events.reported import ReportedQueues
 from holdfast.events.window import Window
 from holdfast.health.metrics import Metrics
@@ -138,6 +140,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         judge=judge,
         intake=intake,
         applier=applier,
+        replayer=Replayer(journal, store, catalog, applier, waiting, clock=clock, note=note_for),
         waiting=waiting,
         sessions=Sessions(keys, clock),
         csrf=Csrf(keys),
@@ -203,6 +206,7 @@ async def running(portal: Portal) -> AsyncIterator[None]:
         listen(heard)
     tasks = [
         asyncio.create_task(portal.applier.run(), name="applier"),
+        asyncio.create_task(portal.replayer.run(), name="replayer"),
         asyncio.create_task(portal.monitor.run(), name="monitor"),
         asyncio.create_task(_chores(portal), name="chores"),
     ]

@@ -7,8 +7,9 @@ import logging
 import sys
 import zipfile
 from collections.abc import Callable, Coroutine
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import structlog
@@ -28,18 +29,25 @@ _TOKEN = click.option("--token", envvar="HOLDFAST_TOKEN", help="A bearer token t
 _JSON = click.option("--json", "json_", is_flag=True, help="Answer in JSON.")
 
 
+_LATER: Final = {
+    "deadletters": "holdfast.cli.deadletters:deadletters",
+    "replay": "holdfast.cli.replay:replay",
+}
+"""Commands in modules of their own."""
+
+
 class _Commands(click.Group):
-    """Loads the dead letters' commands when they are asked for: `serve` needs no HTTP client."""
+    """Loads a command of another module when it is asked for: `serve` needs no HTTP client."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "deadletters":
-            from holdfast.cli.deadletters import deadletters  # noqa: PLC0415
-
-            return deadletters
+        if cmd_name in _LATER:
+            module, _, name = _LATER[cmd_name].partition(":")
+            command: click.Command = getattr(import_module(module), name)
+            return command
         return super().get_command(ctx, cmd_name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "deadletters"])
+        return sorted([*super().list_commands(ctx), *_LATER])
 
 
 @click.group(cls=_Commands)

@@ -83,6 +83,16 @@ class Applier:
         self._wake.set()
 
     @property
+    def epoch(self) -> int:
+        """The lease held, for others that write beside the applier. Raises Unavailable when none is."""
+        return self._held()
+
+    def tell(self, outcome: Outcome) -> None:
+        """Tell the listeners of rows that changed otherwise than by a batch."""
+        for told in self._listeners:
+            told(outcome)
+
+    @property
     def caught_up(self) -> bool:
         """Whether everything that was in the journal at start has been applied."""
         return all(self.cursor(lane) >= self._start_head for lane in LANES)
@@ -203,8 +213,7 @@ class Applier:
         self.moved_at_s = self._clock.now_s()
         self._moved.set()
         self._moved = asyncio.Event()
-        for told in self._listeners:
-            told(outcome)
+        self.tell(outcome)
         dead = sum(count[2] for count in outcome.counts.values())
         if dead:
             log.warning("events parked as dead letters", **{LANE: lane, COUNT: dead})

@@ -63,3 +63,5 @@ class Kind(NamedTuple):
     """One sentence for the documentation."""
     limit_bytes: int = ENTRY_BYTES
     """The largest body of one event."""
+    repeats: bool = True
+    """Whether an event that is applied once more leaves the rows as they are; not where counts add up."""

@@ -32,7 +32,7 @@ def sift(tx: Tx, kinds: Kinds, records: Sequence[Record]) -> Sifted:
     entries = [each for each in read if isinstance(each, Entry)]
     unreadable = [each for each in read if isinstance(each, Parked)]
     fresh, duplicates, conflicts = _known(tx, entries)
-    applied, failed = _apply(tx, kinds, fresh)
+    applied, failed = apply_entries(tx, kinds, fresh)
     marks.put(tx, [(e.envelope.org_id, e.envelope.id, e.digest, e.record.position) for e in applied])
     unexplained = [each for each in [*unreadable, *failed] if each.code == "poison"]
     return Sifted(applied, duplicates, [*unreadable, *failed, *conflicts], unexplained, entries)
@@ -42,7 +42,7 @@ def try_one(tx: Tx, kinds: Kinds, entry: Entry | Parked) -> Parked | None:
     """Apply one entry in the caller's transaction; why not, when it can't be."""
     if isinstance(entry, Parked):
         return entry
-    _, parked = _apply(tx, kinds, [entry])
+    _, parked = apply_entries(tx, kinds, [entry])
     return parked[0] if parked else None
 
 
@@ -68,7 +68,8 @@ def _known(tx: Tx, entries: list[Entry]) -> tuple[list[Entry], list[Entry], list
     return fresh, duplicates, conflicts
 
 
-def _apply(tx: Tx, kinds: Kinds, fresh: list[Entry]) -> tuple[list[Entry], list[Parked]]:
+def apply_entries(tx: Tx, kinds: Kinds, fresh: list[Entry]) -> tuple[list[Entry], list[Parked]]:
+    """Write the effects of all that can be applied; those that were, and why not the others. No marks."""
     groups: defaultdict[tuple[str, int], list[Entry]] = defaultdict(list)
     for entry in fresh:
         groups[entry.envelope.kind, entry.envelope.version].append(entry)

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Executable, Insert, Row, Table
 
 T = TypeVar("T")
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Act = Literal["added", "changed", "removed"]
+
+
+class Change(NamedTuple):
+    """One row that a transaction changed: its columns before and after, None where there was none."""
+
+    table: str
+    act: Act
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+Taken = Callable[[], list[Change]]
+"""Gives the changes since it was last asked, in the order they happened."""
 
 
 class Tx(Protocol):
@@ -53,6 +67,14 @@ class Tx(Protocol):
 
     def savepoint(self) -> AbstractContextManager[None]:
         """Undo only what is inside when it raises."""
+        ...
+
+    def watching(self, tables: Iterable[Table]) -> AbstractContextManager[Taken]:
+        """Note which rows of the tables change while the block lasts, whoever writes them.
+
+        For tables without binary columns, in unbound transactions. What is undone is not noted, and
+        a row that is written as it stood is no change.
+        """
         ...
 
 

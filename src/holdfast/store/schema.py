@@ -98,10 +98,35 @@ dead_letters: Final = Table(
     Column("settled_at", Text),
     Column("settled_by", Text),
     Column("settled_why", Text),
+    Column("corrected", LargeBinary),
     CheckConstraint("status in ('parked','redriven','discarded','exhausted')", name="status"),
     Index(None, "org_id", "status", "parked_at"),
 )
-"""Records the applier gave up on, each with its reason and its exact bytes."""
+"""Records the applier gave up on, each with its reason and its exact bytes; `corrected` is the body that
+a person sent through in the place of the record's own."""
+
+replay_jobs: Final = Table(
+    "replay_jobs",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("request", JSON, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("head", BigInteger, nullable=False),
+    Column("progress", Float, nullable=False),
+    Column("counts", JSON, nullable=False),
+    Column("sample", JSON, nullable=False),
+    Column("problems", JSON, nullable=False),
+    Column("why", Text),
+    Column("created_at", Text, nullable=False),
+    Column("ended_at", Text),
+    CheckConstraint("status in ('queued','running','done','failed','cancelled')", name="status"),
+    Index(None, "status", "created_at"),
+)
+"""Replays: what was asked, and how far each has come; `place` is written with the rows it changed."""
 
 devices: Final = Table(
     "devices",

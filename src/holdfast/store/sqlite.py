@@ -29,8 +29,9 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from holdfast.core.errors import Conflict, Corrupt, HoldfastError, Rejected, Unavailable
 from holdfast.store import migrate
-from holdfast.store.port import Params, StoreStats, Tx
+from holdfast.store.port import Params, StoreStats, Taken, Tx
 from holdfast.store.scope import OrgEscape, check_rows, narrow
+from holdfast.store.sqlite_changes import watching
 
 T = TypeVar("T")
 
@@ -90,6 +91,15 @@ class SqliteTx:
         # Also around its own end: a full disk rolls the whole transaction back, and the savepoint is gone.
         with _worded(), self._connection.begin_nested():
             yield
+
+    @contextmanager
+    def watching(self, tables: Iterable[Table]) -> Iterator[Taken]:
+        """Note which rows change; see the port."""
+        if self.org is not None:
+            raise OrgEscape("`watching` runs in an unbound transaction only")
+        driver: Any = self._connection.connection.driver_connection
+        with _worded(), watching(driver, tables) as taken:
+            yield taken
 
     @contextmanager
     def reading(self) -> Iterator[None]:

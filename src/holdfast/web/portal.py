@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from holdfast.events.envelope import Judge
     from holdfast.events.intake import Intake
     from holdfast.events.kind import Kind
+    from holdfast.events.replayer import Replayer
     from holdfast.events.reported import ReportedQueues
     from holdfast.health.metrics import Metrics
     from holdfast.health.monitor import Monitor
@@ -45,6 +46,7 @@ class Portal:
     intake: Intake
     open_letters: Callable[[], dict[str, int]]
     applier: Applier
+    replayer: Replayer
     waiting: Backlog
     sessions: Sessions
     csrf: Csrf

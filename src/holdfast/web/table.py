@@ -16,6 +16,7 @@ from holdfast.web.routes import (
     learner,
     operator,
     people,
+    replay,
 )
 
 CALLS: Final[tuple[Call, ...]] = (
@@ -28,5 +29,6 @@ CALLS: Final[tuple[Call, ...]] = (
     *analytics.CALLS,
     *flags.CALLS,
     *operator.CALLS,
+    *replay.CALLS,
     *health.CALLS,
 )
