@@ -23,7 +23,7 @@ PACKAGES := browser/node_modules/.ok
 CLIENT := src/holdfast/web/client/index.html
 
 PYTHON_SOURCES = $(wildcard src tests tools bench)
-CLIENT_SOURCES = $(shell find browser/src browser/public -type f 2>/dev/null) \
+CLIENT_SOURCES = $(shell find browser/src browser/public browser/tools -type f 2>/dev/null) \
     $(wildcard browser/*.html browser/*.ts browser/*.json)
 
 .PHONY: help run test check soak bench docs lock clean system-run system-test system-bench system-lock

@@ -1,7 +1,9 @@
 import { defineConfig } from "vite";
+import { workers } from "./tools/workers.ts";
 
 export default defineConfig({
   base: "/",
+  plugins: [workers()],
   build: {
     // The wheel carries what is built here; it is never committed.
     outDir: "../src/holdfast/web/client",

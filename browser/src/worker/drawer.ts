@@ -1,0 +1,70 @@
+/**
+ * Where answers lie on the device: caches of one principal, never read or written for another.
+ *
+ * Who is signed in is the page's to know. What comes back for anybody else is not stored; and what was
+ * stored while they signed out is swept away again.
+ */
+import { nameOf } from "../outbox/name";
+import { cachesOf, HERE_CACHE, HERE_URL, markOf, WHOSE, type Whose, whoseMark } from "../wire/worker-words";
+import { stored } from "./judge";
+
+/** How many answers stay without having been chosen; the oldest go first. */
+const MOST = { reads: 300, figures: 300 };
+
+export async function whoIsHere(): Promise<Whose | undefined> {
+  const said = await caches.match(HERE_URL, { cacheName: HERE_CACHE });
+  return said && whoseMark(await said.text());
+}
+
+export interface Drawer {
+  held(url: string): Promise<Response | undefined>;
+  keep(url: string, answer: Response, pin: boolean): Promise<boolean>;
+  drop(url: string): Promise<void>;
+}
+
+export function drawerOf(whose: Whose, shelf: keyof typeof MOST, now: () => number): Drawer {
+  const mark = markOf(whose);
+  const names = cachesOf(nameOf(whose));
+  const isHere = async () => {
+    const here = await whoIsHere();
+    return here !== undefined && markOf(here) === mark;
+  };
+  // The server's `Vary` names what a page can't choose; whose an answer is stands in its own header.
+  const find = (name: string, url: string) => caches.match(url, { cacheName: name, ignoreVary: true });
+
+  async function held(url: string): Promise<Response | undefined> {
+    const found = (await find(names.kept, url)) ?? (await find(names[shelf], url));
+    return found?.headers.get(WHOSE) === mark ? found : undefined;
+  }
+
+  async function keep(url: string, answer: Response, pin: boolean): Promise<boolean> {
+    if (!(await isHere())) return false;
+    const pinned = pin || (await find(names.kept, url)) !== undefined;
+    const name = pinned ? names.kept : names[shelf];
+    try {
+      const cache = await caches.open(name);
+      await cache.put(url, stored(answer, now()));
+      if (pinned) await (await caches.open(names[shelf])).delete(url, { ignoreVary: true });
+      else await trim(cache, MOST[shelf]);
+    } catch {
+      // No room, or the storage is out: reading goes on, only not without the network.
+      return false;
+    }
+    if (await isHere()) return true;
+    await caches.delete(name);
+    return false;
+  }
+
+  async function drop(url: string): Promise<void> {
+    for (const name of [names.kept, names[shelf]]) {
+      if (await caches.has(name)) await (await caches.open(name)).delete(url, { ignoreVary: true });
+    }
+  }
+
+  return { held, keep, drop };
+}
+
+async function trim(cache: Cache, most: number): Promise<void> {
+  const keys = await cache.keys();
+  for (const key of keys.slice(0, Math.max(0, keys.length - most))) await cache.delete(key);
+}

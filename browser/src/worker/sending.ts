@@ -1,0 +1,89 @@
+/** The worker's share in sending: woken by the browser, and for events that did not come from the outbox. */
+import type { Outbox } from "../outbox/index";
+import { tagOf, type Whose, whoseTag } from "../wire/worker-words";
+import { drain } from "./drain";
+import { whoIsHere } from "./drawer";
+import { type Draft, passOn } from "./foreign";
+import { network } from "./network";
+import { readAgain } from "./reads";
+import { routeTo } from "./router";
+import { type Manifest, scope } from "./scope";
+import { tellPages } from "./tell";
+
+/** The Background Sync API, which TypeScript does not know. */
+interface SyncEvent extends ExtendableEvent {
+  readonly tag: string;
+  readonly lastChance: boolean;
+}
+interface SyncManager {
+  register(tag: string): Promise<void>;
+}
+
+/** Receipts come before the rows are written. */
+const ROWS_FOLLOW_MS = 2_000;
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/**
+ * The outbox is a script of its own, run when there is something to send: a worker starts for every page
+ * that is opened, and mostly for nothing else. The browser keeps the script with the worker, since it was
+ * loaded once while the worker was installed.
+ */
+let script = "";
+function theOutbox(): typeof import("../outbox/index") {
+  const world = scope as unknown as { holdfastOutbox?: typeof import("../outbox/index") };
+  if (!world.holdfastOutbox) scope.importScripts(script);
+  return world.holdfastOutbox as typeof import("../outbox/index");
+}
+
+async function withOutbox<T>(whose: Whose, use: (outbox: Outbox) => Promise<T>): Promise<T> {
+  const outbox = await theOutbox().openOutbox({ principal: whose, fetch: network });
+  try {
+    return await use(outbox);
+  } finally {
+    await outbox.close();
+  }
+}
+
+async function wakeUp(whose: Whose, lastChance: boolean): Promise<void> {
+  const { entries, ...told } = await withOutbox(whose, (outbox) => drain(outbox, sleep));
+  await tellPages({ type: "SYNC_COMPLETE", ...told });
+  if (entries.length > 0) {
+    await sleep(ROWS_FOLLOW_MS);
+    await readAgain(whose, entries);
+  }
+  // Failing is how a worker asks to be woken again.
+  if (told.left > 0 && !lastChance) throw new Error(`${told.left} entries wait`);
+}
+
+async function keep(whose: Whose, drafts: readonly Draft[]): Promise<Set<string>> {
+  const kept = await withOutbox(whose, async (outbox) => {
+    const there = new Set((await outbox.waiting()).map(({ id }) => id));
+    for (const draft of drafts) {
+      const id = draft.id.toLowerCase();
+      if (there.has(id)) continue;
+      const done = await outbox.add(draft).then(
+        () => true,
+        () => false,
+      );
+      if (done) there.add(id);
+    }
+    return there;
+  });
+  const { sync } = scope.registration as { sync?: SyncManager };
+  await sync?.register(tagOf(whose)).catch(() => {});
+  return new Set(drafts.flatMap(({ id }) => (kept.has(id.toLowerCase()) ? [id] : [])));
+}
+
+export function serveSending({ outbox }: Manifest): void {
+  script = outbox;
+  scope.addEventListener("install", (event) => {
+    event.waitUntil(Promise.resolve().then(theOutbox));
+  });
+  scope.addEventListener("sync" as "activate", (event) => {
+    const { tag, lastChance } = event as SyncEvent;
+    const whose = whoseTag(tag);
+    if (whose) event.waitUntil(wakeUp(whose, lastChance));
+  });
+  routeTo("foreign", ({ request }) => passOn(request, { network, whose: whoIsHere, keep }), "POST");
+}

@@ -1,0 +1,11 @@
+/** What the worker tells every page, and the portal's condition. */
+import { RUNTIME_STATUS, type ToPage } from "../wire/worker-words";
+import { scope } from "./scope";
+
+export async function tellPages(news: ToPage): Promise<void> {
+  const channel = new BroadcastChannel(RUNTIME_STATUS);
+  channel.postMessage(news);
+  channel.close();
+  const pages = await scope.clients.matchAll({ type: "window", includeUncontrolled: true });
+  for (const page of pages) page.postMessage(news);
+}
