@@ -5,7 +5,9 @@ import "./looks/ground.css";
 import "./looks/frame.css";
 import "./looks/pages.css";
 import "./looks/lesson.css";
+import "./looks/saving.css";
 import "./looks/print.css";
+import { CHANNEL as RUNTIME_STATUS } from "./feed/runtime";
 import { App } from "./pages/app";
 import { createPortal } from "./state/portal";
 import { SIGNED_IN_KEY } from "./state/session";
@@ -20,16 +22,18 @@ const portal = createPortal({
   online: () => navigator.onLine,
   page: pageOf(document, window),
   sendBeacon: (path, body) => navigator.sendBeacon(path, body),
+  locks: navigator.locks,
+  channel: "BroadcastChannel" in window ? new BroadcastChannel(RUNTIME_STATUS) : undefined,
 });
 
 /** A school's whole network comes back at one moment; its pages need not all send in the same one. */
 const BACK_ONLINE_SPREAD_MS = 2_000;
 
 addEventListener("online", () => {
-  void portal.health.ask();
+  portal.health.ask();
   setTimeout(portal.outbox.sendNow, Math.random() * BACK_ONLINE_SPREAD_MS);
 });
-addEventListener("offline", () => void portal.health.ask());
+addEventListener("offline", () => portal.health.ask());
 // Another tab signed in or out; all tabs share the one cookie.
 window.addEventListener("storage", ({ key }) => {
   if (key === null || key === SIGNED_IN_KEY) void portal.session.ask();
@@ -41,7 +45,7 @@ document.addEventListener("visibilitychange", () => {
     portal.outbox.beacon();
     return;
   }
-  void portal.health.ask();
+  portal.health.ask();
   // The same person may have signed in again in another tab meanwhile.
   if (!portal.session.signedIn.peek()) void portal.session.ask();
 });
@@ -59,7 +63,6 @@ effect(() => {
 });
 
 void portal.session.ask();
-void portal.health.ask();
 
 const root = document.getElementById("app");
 if (root) {

@@ -7,7 +7,7 @@ import { Heading } from "./heading";
 import { Mark } from "./marks";
 import { Quiz } from "./quiz";
 import { AsOf, NothingYet } from "./read-state";
-import { NextTry, SIGNS, stateInWords, Ticks } from "./ticks";
+import { NextTry, SIGNS, stateInWords, Tick } from "./ticks";
 import { usePortal, useRead } from "./use-portal";
 import { useReading } from "./use-reading";
 
@@ -84,18 +84,24 @@ function ReadSoFar({ lesson, article }: { lesson: Lesson; article: { current: HT
 
   return (
     <p class="small read-so-far">
-      <span>Server’s figures: {percent} % read.</span>
-      {entry && here > percent && (
-        <span>
-          Here: {here} % read, <Ticks entry={entry} />
-        </span>
-      )}
+      <span>
+        {reached} % read {entry && here >= percent ? <Tick entry={entry} /> : percent > 0 && <OnServer />}
+      </span>
       {reached > 0 && reached < 100 && (
         <button type="button" class="quiet" onClick={goOn}>
           Go to where you were
         </button>
       )}
     </p>
+  );
+}
+
+function OnServer() {
+  return (
+    <>
+      <Mark sign="ticks" />
+      <span class="unseen">on the server</span>
+    </>
   );
 }
 

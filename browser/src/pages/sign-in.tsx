@@ -13,12 +13,15 @@ const DEMO_ACCOUNTS = [
 ];
 const DEMO_PASSWORD = "holdfast-demo";
 
+/** Nobody is called signed out before the server has ended the session behind the cookie. */
+const TITLES = { none: "Sign in", telling: "Screen locked", owed: "Screen locked", told: "Signed out" };
+
 type Left = Extract<SessionState, { phase: "out" }>;
 
 export function SignInPage({ left }: { left: Left }) {
   return (
     <div class="sign-in">
-      <Heading title={left.farewell ? "Signed out" : "Sign in"} />
+      <Heading title={TITLES[left.farewell ?? "none"]} />
       <Farewell farewell={left.farewell} />
       <WhatWaits last={left.last} />
       {/* The server would end the next person's session together with the last one's. */}
@@ -27,7 +30,6 @@ export function SignInPage({ left }: { left: Left }) {
   );
 }
 
-/** Nobody is called signed out before the server has ended the session behind the cookie. */
 function Farewell({ farewell }: { farewell: Left["farewell"] }) {
   const { session } = usePortal();
   return (
@@ -37,9 +39,9 @@ function Farewell({ farewell }: { farewell: Left["farewell"] }) {
       {farewell === "owed" && (
         <div class="alarm">
           <p>
-            <Mark sign="warn" /> <strong>This screen is locked, but the server does not know yet.</strong> It
-            can’t be reached, and only it can end your session. This browser tells it as soon as it answers,
-            also after a restart. Until then, do not leave this device to somebody you do not trust.
+            <Mark sign="warn" /> <strong>The server does not know yet.</strong> It can’t be reached, and only
+            it can end your session. This browser tells it as soon as it answers, also after a restart. Until
+            then, do not leave this device to somebody you do not trust.
           </p>
           <button type="button" class="quiet" onClick={() => void session.ask()}>
             Tell it now
@@ -54,7 +56,7 @@ function Farewell({ farewell }: { farewell: Left["farewell"] }) {
 function WhatWaits({ last }: { last: Principal | undefined }) {
   const { outbox, sealed } = usePortal();
   const open = outbox.openWork.value.length;
-  const others = sealed.all().reduce((sum, { count }) => sum + count, 0);
+  const others = sealed.all.value.reduce((sum, { count }) => sum + count, 0);
   return (
     <>
       {last && open > 0 && (

@@ -97,20 +97,20 @@ function Choices({ open, sending, onSend, onKeep, onDiscard, onStay }: ChoicesPr
           page only, and closing the page loses {risky === 1 ? "it" : "them"}.
         </p>
       )}
-      <ul class="choices">
+      <ul class="ways">
         <li>
           <button type="button" onClick={onSend}>
             Send now
           </button>
           <span class="small" role="status">
             {sending
-              ? `Sending, ${open.length} to go. You are signed out as soon as everything has arrived`
-              : "You are signed out once everything has arrived"}
-            {waits && <NextTry now={waits} />}.
+              ? `Sending, ${open.length} to go. You are signed out as soon as everything has arrived.`
+              : "You are signed out once everything has arrived."}
+            {waits && <NextTry now={waits} />}
           </span>
         </li>
         <li>
-          <button type="button" onClick={onKeep}>
+          <button type="button" class="second" onClick={onKeep}>
             Sign out and keep {it} sealed here
           </button>
           <span class="small">

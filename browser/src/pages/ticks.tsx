@@ -63,9 +63,30 @@ export function Ticks({ entry, bare: words = false }: { entry: Entry | undefined
 export function NextTry({ now }: { now: LaneState }) {
   const { clock } = usePortal();
   if (now.name !== "waiting") return null;
+  const at = atTime(new Date(now.nextTryAtMs).toISOString(), clock.now());
   return (
-    <span class="small">
-      {`, next try ${atTime(new Date(now.nextTryAtMs).toISOString(), clock.now())} (${bare(now.why)})`}
+    <span class="small next-try">
+      {" "}
+      Next try {at} ({bare(now.why)}).
     </span>
   );
 }
+
+/** The sign alone, with its word for those who listen. */
+export function Tick({ entry }: { entry: Entry }) {
+  const { state } = entry;
+  return (
+    <>
+      <Mark sign={SIGNS[state.name]} />
+      <span class="unseen">{SHORT[state.name]}</span>
+    </>
+  );
+}
+
+const SHORT: Record<EntryState["name"], string> = {
+  keeping: "being kept on this device",
+  unsafe: "not safe yet",
+  kept: "on this device",
+  saved: "on the server",
+  undeliverable: "the server will not have it",
+};

@@ -42,8 +42,13 @@ export function WaitingPage() {
   return (
     <>
       <Heading title="What is waiting" />
-      <p class="lead">
-        <Mark sign="tick" /> one tick: on this device. <Mark sign="ticks" /> two ticks: on the server.
+      <p class="legend">
+        <span>
+          <Mark sign="tick" /> One tick: on this device
+        </span>
+        <span>
+          <Mark sign="ticks" /> Two ticks: on the server
+        </span>
       </p>
       {status.value.storage === "unsafe" && (
         <p class="alarm" role="alert">
@@ -95,8 +100,8 @@ function LaneList(props: { title: string; entries: Entry[]; state: LaneState; no
     <section>
       <h2>{title}</h2>
       <p role="status">
-        {counted(entries.length, "thing waits", "things wait")}: {laneInWords(state)}
-        <NextTry now={state} />.
+        {counted(entries.length, "thing waits", "things wait")}: {laneInWords(state)}.
+        <NextTry now={state} />
       </p>
       <ul class="waiting">
         {entries.slice(0, SHOWN).map((entry) => (
@@ -131,11 +136,9 @@ function Row({ entry, now }: { entry: Entry; now: number }) {
       <div>
         {says}
         <p class="small">
-          {state.name === "kept"
-            ? `kept on this device since ${since}`
-            : `${bare(stateInWords(state))}, since ${since}`}
+          {state.name === "kept" ? "Kept on this device" : bare(stateInWords(state))} since {since}.
           {state.name === "kept" && <NextTry now={state.now} />}
-          {overdue && <strong> Waiting for long: made {ago(createdAt, now)}.</strong>}
+          {overdue && <strong> Waiting for long: done {ago(createdAt, now)}.</strong>}
         </p>
       </div>
     </li>

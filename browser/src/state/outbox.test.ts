@@ -263,9 +263,9 @@ describe("when the person changes", () => {
     expect(outbox.entries.value).toEqual([]);
     await settle();
     expect(boxOf(page).closed).toBe(true);
-    expect(page.sealed.all()).toMatchObject([{ count: 1 }]);
+    expect(page.sealed.all.value).toMatchObject([{ count: 1 }]);
     page.owner.value = ADA;
-    expect(page.sealed.all()).toEqual([]);
+    expect(page.sealed.all.value).toEqual([]);
   });
 
   it("what they still say goes into their own outbox", async () => {

@@ -2,6 +2,7 @@
  * Which people left something on this device when they signed out, and how much: so that the sign-in page
  * can say so without opening anybody's outbox. Names are not told, only that it is there.
  */
+import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Keep } from "./keep";
 
 const KEY = "holdfast.sealed";
@@ -24,15 +25,19 @@ export function sealedIn(keep: Keep) {
     }
   }
 
+  const list = () => Object.values(read()).filter(isSealed);
+  const all = signal(list());
+
   return {
     /** All that lies sealed on this device. */
-    all: (): Sealed[] => Object.values(read()).filter(isSealed),
+    all: all as ReadonlySignal<readonly Sealed[]>,
 
     /** `sealed` undefined: its person is back, or left nothing. */
     note(mark: string, sealed: Sealed | undefined): void {
       const { [mark]: _before, ...others } = read();
       const now = sealed ? { ...others, [mark]: sealed } : others;
       keep.set(KEY, Object.keys(now).length > 0 ? JSON.stringify(now) : null);
+      all.value = list();
     },
   };
 }
