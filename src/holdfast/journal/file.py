@@ -83,7 +83,8 @@ class FileJournal:
         self._fault: str | None = found.fault
         self._failed_groups = 0
         self._sync_ms: deque[float] = deque(maxlen=512)
-        self._waiting_bytes = 0
+        self._writing_bytes = 0
+        self._too_much = False
         self._closing = False
         self._seal_asked = False
         self._idle = False
@@ -99,18 +100,26 @@ class FileJournal:
         """Write the events as one frame; see the port."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[int] = loop.create_future()
-        size = sum([len(event.data) for event in events]) + len(events) * segment.LINE_BYTES
         with self._lock:
-            if self._closing:
-                raise Unavailable("the journal is closing", code="draining")
-            if self._waiting_bytes > self._waiting_limit_bytes:
-                raise Unavailable("too much waits for the disk", code="queue_full", retry_s=1.0)
-            self._waiting_bytes += size
-            self._gathering.add(events, done, loop, self._stamp)
+            if self._closing or self._too_much:
+                raise self._refusal()
+            if self._gathering.add(events, done, loop):
+                self._gathering.word(self._stamp())
+                self._too_much = self._waiting_bytes > self._waiting_limit_bytes
             if self._idle:
                 self._idle = False
                 self._gate.notify()
         return done
+
+    def _refusal(self) -> Unavailable:
+        if self._closing:
+            return Unavailable("the journal is closing", code="draining")
+        return Unavailable("too much waits for the disk", code="queue_full", retry_s=1.0)
+
+    @property
+    def _waiting_bytes(self) -> int:
+        """Taken in and not yet durable; the lock is held."""
+        return self._gathering.size_bytes + self._writing_bytes
 
     def read(self, after: int, limit: int, lane: str | None = None) -> Slice:
         """Durable records after a position; see the port."""
@@ -189,6 +198,7 @@ class FileJournal:
                     return
                 heal = self._fault is not None and not self._gathering
                 group = self._gathering.take(self._stamp)
+                self._writing_bytes = group.size_bytes
                 seal = self._seal_asked
                 self._seal_asked = False
             if group.waiting or heal:
@@ -211,7 +221,8 @@ class FileJournal:
             log.exception("journal group failed")
             error = Unavailable(f"the journal's writer failed: {fault}", code="unknown_outcome", retry_s=1.0)
         with self._gate:
-            self._waiting_bytes -= group.size_bytes
+            self._writing_bytes = 0
+            self._too_much = self._waiting_bytes > self._waiting_limit_bytes
             if error is None:
                 self._fault = None
             else:
@@ -220,8 +231,8 @@ class FileJournal:
         if error is None and group.waiting:
             for heard in self._listeners:
                 heard()
-        for loop in {each.loop for each in group.waiting}:
-            mine = [each for each in group.waiting if each.loop is loop]
+        for loop in {loop for _, _, loop in group.waiting}:
+            mine = [each for each in group.waiting if each[2] is loop]
             with contextlib.suppress(RuntimeError):  # the loop is gone, and its callers with it
                 loop.call_soon_threadsafe(_answer, mine, error)
 

@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final
 
 from holdfast.journal import segment
 from holdfast.journal.port import Counts
@@ -21,12 +21,8 @@ WORDED_TOGETHER: Final = 32
 """Loose events that are worded without waiting for the writer to ask for them."""
 
 
-class Waiting(NamedTuple):
-    """Who waits for a frame."""
-
-    done: asyncio.Future[int]
-    first: int
-    loop: asyncio.AbstractEventLoop
+Waiting = tuple["asyncio.Future[int]", int, asyncio.AbstractEventLoop]
+"""Who waits for a frame, its first position, and where it waits. A bare tuple: one is made an event."""
 
 
 class Group:
@@ -63,54 +59,59 @@ class Gathering:
         return bool(self._loose or self._open.waiting or self._full)
 
     def add(
-        self,
-        events: Sequence[Event],
-        done: asyncio.Future[int],
-        loop: asyncio.AbstractEventLoop,
-        received_at: Callable[[], bytes],
-    ) -> None:
-        """One more frame."""
+        self, events: Sequence[Event], done: asyncio.Future[int], loop: asyncio.AbstractEventLoop
+    ) -> bool:
+        """One more frame. Whether there is enough now to `word` it."""
         self._loose.append((events, done, loop))
         self._loose_events += len(events)
-        if self._loose_events >= WORDED_TOGETHER:
-            self._word(received_at())
+        return self._loose_events >= WORDED_TOGETHER
 
     def take(self, received_at: Callable[[], bytes]) -> Group:
         """What the writer is to write next: the oldest full group, or all that waits."""
         if self._full:
             return self._full.popleft()
         if self._loose:
-            self._word(received_at())
+            self.word(received_at())
         if self._full:
             return self._full.popleft()
         group, self._open = self._open, Group()
         return group
 
-    def _word(self, received_at: bytes) -> None:
+    def word(self, received_at: bytes) -> None:
         """Give what is loose its positions and its lines, and its place in a group."""
+        waiting: list[Waiting] = []
         events: list[Event] = []
-        first = self._next
+        at = self._next
         for some, done, loop in self._loose:
-            self._open.waiting.append(Waiting(done, self._next, loop))
-            self._next += len(some)
+            waiting.append((done, at, loop))
+            at += len(some)
             events += some
             if self._open.events + len(events) >= self._most:
-                _put(self._open, first, events, received_at)
+                self._put(waiting, events, received_at)
                 self._full.append(self._open)
                 self._open = Group()
-                events, first = [], self._next
-        if events:
-            _put(self._open, first, events, received_at)
+                waiting, events = [], []
+        if waiting:
+            self._put(waiting, events, received_at)
         self._loose.clear()
         self._loose_events = 0
 
+    def _put(self, waiting: list[Waiting], events: list[Event], received_at: bytes) -> None:
+        group = self._open
+        if events:
+            _, orgs, lanes, _, datas = zip(*events, strict=True)
+            text = segment.event_lines(self._next, received_at, datas)
+            group.hash.update(text)
+            segment.count(orgs, lanes, group.orgs)
+            group.texts.append(text)
+            group.size_bytes += len(text)
+            group.events += len(events)
+            self._next += len(events)
+            group.last = self._next - 1
+        group.waiting += waiting  # last: who waits is answered for what stands in the group
 
-def _put(group: Group, first: int, events: Sequence[Event], received_at: bytes) -> None:
-    _, orgs, lanes, _, datas = zip(*events, strict=True)
-    text = segment.event_lines(first, received_at, datas)
-    group.texts.append(text)
-    group.hash.update(text)
-    group.size_bytes += len(text)
-    group.events += len(events)
-    group.last = first + len(events) - 1
-    segment.count(orgs, lanes, group.orgs)
+    @property
+    def size_bytes(self) -> int:
+        """Of all that waits here."""
+        worded = self._open.size_bytes + sum(each.size_bytes for each in self._full)
+        return worded + sum(len(event.data) for events, _, _ in self._loose for event in events)

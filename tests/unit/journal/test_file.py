@@ -12,7 +12,7 @@ import pytest
 from holdfast.core.clock import ManualClock
 from holdfast.core.errors import Unavailable
 from holdfast.journal import file as engine
-from holdfast.journal import segment
+from holdfast.journal import gather, segment
 from holdfast.journal.file import FileJournal
 from tests.faults.disks import FailingDisk, QuickDisk, RecordingDisk
 from tests.records import event, events, everything, put, seal
@@ -62,7 +62,10 @@ async def test_a_sender_waits_for_the_sync(tmp_path: Path) -> None:
     journal.close()
 
 
-async def test_when_too_much_waits_the_next_one_is_told_so(tmp_path: Path) -> None:
+async def test_when_too_much_waits_the_next_one_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gather, "WORDED_TOGETHER", 1)  # what is not worded yet is not weighed
     journal = FileJournal(tmp_path / "logs", disk=QuickDisk(), waiting_bytes=900)
     with journal._gate:
         taken = [journal.append(events(at, 1)) for at in range(3)]
