@@ -34,6 +34,7 @@ export function AsOf({ shown, onRetry }: { shown: Shown<unknown>; onRetry: () =>
   if (shown.value === undefined) return null;
   return (
     <p class="as-of">
+      {shown.fromDevice && "Shown from this device. "}
       {shown.asOf ? `As the server had it at ${atTime(shown.asOf, clock.now())}.` : "As the server had it."}
       {shown.problem && ` Newer figures could not be loaded: ${inWords(shown.problem)}`}{" "}
       <button type="button" class="quiet" onClick={onRetry} disabled={shown.loading}>

@@ -33,6 +33,21 @@ describe("what the server last said", () => {
     });
   });
 
+  it("is asked for again when the server is back, where the device answered in its place", async () => {
+    const { courses, reads } = open();
+    courses.mockResolvedValueOnce({ ...list("yesterday"), fromDevice: true } as Answer<CourseList>);
+    const read = reads.courses();
+    const leave = reads.watch(read);
+    await settle();
+    expect(read.shown.value).toMatchObject({ asOf: "yesterday", fromDevice: true });
+    reads.retryFailed();
+    await settle();
+    expect(read.shown.value).toEqual({ value: { items: [] }, asOf: "first", loading: false });
+    reads.retryFailed();
+    expect(courses).toHaveBeenCalledTimes(2);
+    leave();
+  });
+
   it("is not replaced by an older answer that comes late", async () => {
     const { courses, reads } = open();
     const read = reads.courses();

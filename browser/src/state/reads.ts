@@ -13,6 +13,8 @@ export interface Shown<T> {
   value?: T;
   /** How old the value is, as the server said. */
   asOf?: string;
+  /** The server did not answer: this is what the device holds. */
+  fromDevice?: true;
   /** Why the last attempt brought nothing. The value of an earlier one stays beside it. */
   problem?: Problem;
   loading: boolean;
@@ -48,8 +50,13 @@ export function createReads(calls: Calls, clock: Clock, onSignedOut: () => void)
         // Answers may overtake each other: only the last question's counts.
         if (mine !== asked) return;
         if (answer.ok) {
-          const { value, asOf } = answer;
-          shown.value = { value, ...(asOf !== undefined && { asOf }), loading: false };
+          const { value, asOf, fromDevice } = answer;
+          shown.value = {
+            value,
+            ...(asOf !== undefined && { asOf }),
+            ...(fromDevice && { fromDevice }),
+            loading: false,
+          };
         } else {
           shown.value = { ...shown.peek(), problem: answer.problem, loading: false };
           if (answer.problem.family === "signIn") onSignedOut();
@@ -90,9 +97,15 @@ export function createReads(calls: Calls, clock: Clock, onSignedOut: () => void)
     /** The server answers, or somebody signed in again. What it refused stays refused. */
     retryFailed(): void {
       for (const read of onScreen) {
-        const { problem, loading } = read.shown.peek();
-        if (problem && problem.family !== "refused" && !loading) void read.load();
+        const { problem, fromDevice, loading } = read.shown.peek();
+        const failed = fromDevice || (problem && problem.family !== "refused");
+        if (failed && !loading) void read.load();
       }
+    },
+
+    /** Reads everything on screen anew, for example through a worker that was not here before. */
+    lookAgainNow(): void {
+      for (const read of onScreen) void read.load();
     },
 
     /** Somebody else is here now: nothing read for the one before may be shown. */

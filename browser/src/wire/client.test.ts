@@ -36,6 +36,24 @@ describe("a call over the wire", () => {
     expect(health).toMatchObject({ ok: true, value: { status: "ok", demo: true } });
   });
 
+  it("says who asks where a learner reads, and nowhere else", async () => {
+    const fetch = vi.fn<typeof globalThis.fetch>(async () => json(COURSES));
+    const wire = createWire({ fetch, clock: systemClock, csrfToken: () => "", whose: () => "o/u" });
+    const asker = async (method: "GET" | "POST", path: string) => {
+      await wire.call({ method, path }, believeCourseList);
+      return new Headers(fetch.mock.lastCall?.[1]?.headers).get("X-Holdfast-Principal");
+    };
+    expect(await asker("GET", "/api/client/courses")).toBe("o/u");
+    expect(await asker("GET", "/api/auth/session")).toBeNull();
+    expect(await asker("POST", "/api/client/receipts")).toBeNull();
+  });
+
+  it("tells an answer of this device apart from one of the server", async () => {
+    const headers = { "X-Holdfast-From": "cache" };
+    expect(await wireTo(async () => json(COURSES, { headers })).read()).toMatchObject({ fromDevice: true });
+    expect(await wireTo(async () => json(COURSES)).read()).not.toHaveProperty("fromDevice");
+  });
+
   it("sends a file as the type it is stated to be, and reads a text where one is asked for", async () => {
     const headers = { "Content-Type": "text/csv; charset=utf-8" };
     const { fetch, wire } = wireTo(async () => new Response("a,b", { headers }));

@@ -5,10 +5,14 @@
 import type { Clock } from "../core/clock";
 import { garbled, type Problem, problemFrom, unreachable } from "../core/problem";
 import type { Believe } from "./believe";
+import { FROM, WHOSE } from "./worker-words";
 
 export type Answer<T> =
-  /** `asOf`: how old the data is, where the server tells it (RFC 3339). */
-  { ok: true; value: T; asOf?: string } | { ok: false; problem: Problem };
+  /**
+   * `asOf`: how old the data is, where the server tells it (RFC 3339). `fromDevice`: the worker answered
+   * from what this device holds, because the server did not answer (in time).
+   */
+  { ok: true; value: T; asOf?: string; fromDevice?: true } | { ok: false; problem: Problem };
 
 export interface Ask {
   method: "GET" | "POST" | "PATCH";
@@ -47,6 +51,8 @@ export interface WireParts {
   clock: Clock;
   /** The session's token; a write without it is refused, which is what stops other sites from writing. */
   csrfToken: () => string | undefined;
+  /** Who asks, as the worker's `markOf` writes it: it answers from this person's readings alone. */
+  whose?: () => string | undefined;
 }
 
 /** A connection that hangs would hold a lane for minutes; the same id can be sent again at no risk. */
@@ -61,7 +67,7 @@ export function createWire(parts: WireParts): Wire {
       try {
         const response = await parts.fetch(ask.path, {
           method: ask.method,
-          headers: headersOf(ask, parts.csrfToken()),
+          headers: headersOf(ask, parts),
           credentials: "same-origin",
           // An answer belongs to one principal: on a shared device no cache may hand it to the next.
           cache: "no-store",
@@ -129,11 +135,14 @@ function textOf(body: ReadableStream<Uint8Array>): () => Promise<string | undefi
   };
 }
 
-function headersOf(ask: Ask, csrfToken: string | undefined): Record<string, string> {
+function headersOf(ask: Ask, parts: WireParts): Record<string, string> {
+  const csrfToken = parts.csrfToken();
+  const whose = ask.method === "GET" && ask.path.startsWith("/api/client/") ? parts.whose?.() : undefined;
   return {
     Accept: "application/json, application/problem+json",
     ...(ask.body === undefined ? {} : { "Content-Type": "application/json" }),
     ...(ask.method === "GET" || csrfToken === undefined ? {} : { "X-CSRF-Token": csrfToken }),
+    ...(whose === undefined ? {} : { [WHOSE]: whose }),
     ...ask.headers,
   };
 }
@@ -156,7 +165,8 @@ function judge<T>(
     return { ok: false, problem: garbled(response.status, "The answer did not come from this portal.") };
   }
   const asOf = response.headers.get("X-Data-As-Of");
-  return { ok: true, value, ...(asOf !== null && { asOf }) };
+  const fromDevice = response.headers.get(FROM) === "cache";
+  return { ok: true, value, ...(asOf !== null && { asOf }), ...(fromDevice && { fromDevice }) };
 }
 
 function jsonOf(text: string): unknown {

@@ -3,6 +3,7 @@ import { believeAssigned, believeHeld, believeLossTaken, believeReceipts, believ
 import type { Backlog } from "./calls";
 import type { Answer, Wire } from "./client";
 import type { Assigned, Held, LossTaken, Receipts, Session } from "./shapes";
+import { FROM_OUTBOX } from "./worker-words";
 
 /** Browsers bound all keepalive requests of a page together at 64 KiB: only small ones may ask for it. */
 const KEEPALIVE_UP_TO_CHARS = 16_000;
@@ -18,6 +19,7 @@ export function createSendingCalls(wire: Wire, orgId: string, backlog: () => Bac
       body,
       headers: {
         "X-Org-Id": orgId,
+        [FROM_OUTBOX]: "1",
         "X-Client-Queue-Backlog": `${count}`,
         "X-Client-Queue-Lag": `${Math.round(lagMs)}`,
       },
