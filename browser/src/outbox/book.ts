@@ -6,7 +6,8 @@
 
 import type { Principal } from "./entry";
 import type { Mirror } from "./parts";
-import type { Change, Meta, Numbering, Store } from "./store";
+import { union } from "./ranges";
+import { type Change, isSameNumbering, type Meta, type Numbering, type Store } from "./store";
 
 export interface Book {
   /** The record as this tab last saw it. */
@@ -22,11 +23,13 @@ export function openBook(
   mintId: () => string,
 ): Book {
   let known: Meta | undefined;
+  /** Stands in while the database has never been read. */
+  let unread: Meta | undefined;
 
   function mirrored(): Numbering | undefined {
     try {
       const said = JSON.parse(mirror?.get(mirrorKey) ?? "null");
-      return said?.deviceId && said.generation > 0 && said.lastSeq >= 0 ? said : undefined;
+      return said?.deviceId && said.generation > 0 && said.lastSeq >= 0 && said.gone ? said : undefined;
     } catch {
       return undefined;
     }
@@ -58,10 +61,10 @@ export function openBook(
       return meta === read ? change : { meta, ...change };
     }, strict);
     if (!after) return;
-    const { deviceId, generation, lastSeq } = after;
-    if (known?.lastSeq !== lastSeq || known.generation !== generation) {
+    const { deviceId, generation, lastSeq, gone } = after;
+    if (known?.lastSeq !== lastSeq || known.generation !== generation || known.gone !== gone) {
       try {
-        mirror?.set(mirrorKey, JSON.stringify({ deviceId, generation, lastSeq }));
+        mirror?.set(mirrorKey, JSON.stringify({ deviceId, generation, lastSeq, gone }));
       } catch {
         // Without its mirror a lost database is noticed by the server's numbers alone.
       }
@@ -69,22 +72,25 @@ export function openBook(
     known = after;
   }
 
-  return { known: () => known ?? standing(undefined), write };
+  return {
+    known() {
+      unread ??= known ?? standing(undefined);
+      return known ?? unread;
+    },
+    write,
+  };
 }
 
-const isSame = (one: Numbering, other: Numbering): boolean =>
-  one.deviceId === other.deviceId && one.generation === other.generation;
-
 /** The record, with what a hint from outside the database adds to it; the same object where that is nothing. */
-function heeding(meta: Meta, { deviceId, generation, lastSeq }: Numbering): Meta {
-  const hint = { deviceId, generation, lastSeq };
-  const same = isSame(meta, hint);
+function heeding(meta: Meta, { deviceId, generation, lastSeq, gone }: Numbering): Meta {
+  const hint = { deviceId, generation, lastSeq, gone };
+  const isThis = isSameNumbering(meta, hint);
   // A numbering other than the present one is suspect once, when this one begins or was begun elsewhere.
-  const isNews = same
+  const isNews = isThis
     ? lastSeq > meta.lastSeq
     : deviceId !== meta.deviceId || generation > meta.generation || meta.lastSeq === 0;
   if (!isNews || lastSeq === 0) return meta;
-  if (meta.suspects.some((one) => isSame(one, hint) && one.lastSeq >= lastSeq)) return meta;
-  const suspects = [...meta.suspects.filter((one) => !isSame(one, hint)), hint];
-  return { ...meta, ...(same && { lastSeq }), suspects };
+  if (meta.suspects.some((one) => isSameNumbering(one, hint) && one.lastSeq >= lastSeq)) return meta;
+  const suspects = [...meta.suspects.filter((one) => !isSameNumbering(one, hint)), hint];
+  return { ...meta, suspects, ...(isThis && { lastSeq, gone: union(meta.gone, gone) }) };
 }

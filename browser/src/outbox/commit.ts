@@ -16,15 +16,18 @@ interface Caller {
   failed: (fault: unknown) => void;
 }
 
-/** Resolves with the entry once its transaction is complete; rejects when the whole transaction failed. */
-export type Keep = (fresh: Fresh) => Promise<Entry>;
+export interface Keeper {
+  /** Resolves with the entry once its transaction is complete; rejects when the whole transaction failed. */
+  keep(fresh: Fresh): Promise<Entry>;
+  /** Resolves when nothing is being kept any more. */
+  idle(): Promise<void>;
+}
 
-export function createKeep(book: Book): Keep {
+export function createKeeper(book: Book): Keeper {
   const callers: Caller[] = [];
-  let running = false;
+  let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
-    running = true;
     while (callers.length > 0) {
       const group = callers.splice(0, LARGEST_COMMIT);
       let entries: Entry[] = [];
@@ -46,12 +49,15 @@ export function createKeep(book: Book): Keep {
         for (const { failed } of group) failed(fault);
       }
     }
-    running = false;
+    running = undefined;
   }
 
-  return (fresh) =>
-    new Promise((kept, failed) => {
-      callers.push({ fresh, checksum: checksumOf(fresh), kept, failed });
-      if (!running) void run();
-    });
+  return {
+    keep: (fresh) =>
+      new Promise((kept, failed) => {
+        callers.push({ fresh, checksum: checksumOf(fresh), kept, failed });
+        running ??= run();
+      }),
+    idle: async () => running,
+  };
 }

@@ -71,6 +71,8 @@ export interface Undeliverable {
 /** The honest list of what this device lost: numbers that are neither here nor on the server. */
 export interface Loss {
   readonly id: string;
+  /** Whose numbers they were: of this device, or of the one this browser was before it lost its database. */
+  readonly deviceId?: string;
   readonly generation: number;
   readonly missing: readonly (readonly [from: number, to: number])[];
   readonly cause: string;

@@ -1,15 +1,10 @@
 /** Entries in memory: for tests, and for a browser that has no database to give. */
 import { LANES } from "./entry";
-import { type Found, type Key, type Meta, SHELVES, type Shelf, type Store } from "./store";
+import { type Found, type Key, keyIn, type Meta, SHELVES, type Shelf, type Store } from "./store";
 
 const SEQ_DIGITS = 16;
 const nameOf = (key: Key): string =>
   typeof key === "string" ? key : `${key[0]} ${`${key[1]}`.padStart(SEQ_DIGITS, "0")}`;
-
-export const keyIn = (shelf: Shelf, record: object): Key => {
-  const { lane, seq, id } = record as { lane: never; seq: number; id: string };
-  return shelf === "entries" ? [lane, seq] : id;
-};
 
 export function openMemory(): Store {
   let meta: Meta | undefined;

@@ -7,6 +7,8 @@
  */
 import type { Draft, Entry, Lane, Loss, Principal, Undeliverable } from "./entry";
 
+export type { Lane };
+
 export interface Outbox {
   readonly principal: Principal;
 

@@ -1,8 +1,9 @@
 /** For tests: a portal's server, as far as an outbox sees it, whose behaviour a test can change. */
+import type { Clock } from "../core/clock";
 import { mintId } from "../core/ids";
 import type { Principal } from "./entry";
-import { openOutbox } from "./index";
-import type { Parts } from "./parts";
+import { openOutbox } from "./open";
+import type { Channel, Mirror, Page, Parts } from "./parts";
 import type { Outbox } from "./port";
 
 export const ADA: Principal = { orgId: "tidewater", userId: "ada" };
@@ -131,6 +132,152 @@ export const assigned = (...userIds: string[]) => ({
   kind: "course.assigned",
   payload: JSON.stringify({ courseId: "course", userIds }),
 });
+
+const { setImmediate } = globalThis as unknown as { setImmediate: (run: () => void) => void };
+const macrotask = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Time that only a test moves on. What databases and promises do by themselves gets its turns in between. */
+export class ManualClock implements Clock {
+  private sinceMs = 0;
+  private readonly timers = new Set<{ dueMs: number; run: () => void }>();
+  private readonly startMs = Date.parse("2026-11-23T08:00:00Z");
+  /** How far the device's own clock is off, for a test that sets it. */
+  skewMs = 0;
+
+  now = (): number => this.startMs + this.sinceMs + this.skewMs;
+  elapsed = (): number => this.sinceMs;
+  after = (delayMs: number, run: () => void): (() => void) => {
+    const timer = { dueMs: this.sinceMs + Math.max(0, delayMs), run };
+    this.timers.add(timer);
+    return () => void this.timers.delete(timer);
+  };
+
+  /** Lets everything happen that needs no time. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 24; turn += 1) await macrotask();
+  }
+
+  async pass(ms: number): Promise<void> {
+    const endMs = this.sinceMs + ms;
+    await this.settle();
+    for (;;) {
+      const [next] = [...this.timers].sort((one, other) => one.dueMs - other.dueMs);
+      if (!next || next.dueMs > endMs) break;
+      this.sinceMs = Math.max(this.sinceMs, next.dueMs);
+      this.timers.delete(next);
+      next.run();
+      await this.settle();
+    }
+    this.sinceMs = endMs;
+    await this.settle();
+  }
+
+  /** Until it holds; fails when it does not within ten minutes of this clock. */
+  async until(holds: () => boolean | Promise<boolean>): Promise<void> {
+    for (let tries = 0; tries < 1_200; tries += 1) {
+      if (await holds()) return;
+      await this.pass(500);
+    }
+    throw new Error("it never came to hold");
+  }
+}
+
+/** Web Locks of one browser, shared by the tabs a test opens; one lock each is enough. */
+export class FakeLocks {
+  private holder: { end: (fault: unknown) => void } | undefined;
+  private readonly queue: (() => void)[] = [];
+
+  readonly request = ((
+    _name: string,
+    { steal, signal }: { steal?: boolean; signal?: AbortSignal },
+    work: () => unknown,
+  ): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const mine = { end: reject };
+      const next = (): void => {
+        if (this.holder !== mine) return;
+        this.holder = undefined;
+        this.queue.shift()?.();
+      };
+      const take = (): void => {
+        this.holder = mine;
+        // As in a browser: the answer to a request comes in a task of its own.
+        void macrotask().then(work).then(resolve, reject).finally(next);
+      };
+      signal?.addEventListener("abort", () => {
+        const at = this.queue.indexOf(take);
+        if (at >= 0) this.queue.splice(at, 1);
+        reject(new DOMException("", "AbortError"));
+      });
+      if (steal) {
+        this.holder?.end(new DOMException("", "AbortError"));
+        take();
+      } else if (this.holder) this.queue.push(take);
+      else take();
+    })) as unknown as LockManager["request"];
+
+  readonly query = (() => Promise.resolve({})) as LockManager["query"];
+}
+
+/** BroadcastChannels of one browser. A channel that is `deaf` stands for a frozen tab. */
+export class FakeChannels {
+  private readonly open = new Set<Channel & { deaf: boolean }>();
+  readonly channel = (): Channel & { deaf: boolean } => {
+    const { open } = this;
+    const channel: Channel & { deaf: boolean } = {
+      deaf: false,
+      onmessage: null,
+      postMessage(message) {
+        const data = structuredClone(message);
+        for (const other of open) {
+          if (other !== channel) {
+            void macrotask().then(() => !other.deaf && other.onmessage?.({ data } as MessageEvent));
+          }
+        }
+      },
+      close: () => void open.delete(channel),
+    };
+    open.add(channel);
+    return channel;
+  };
+}
+
+/** localStorage, which a test may fill or forbid. */
+export class FakeMirror implements Mirror {
+  readonly texts = new Map<string, string>();
+  fails = false;
+  private check(): void {
+    if (this.fails) throw new DOMException("", "QuotaExceededError");
+  }
+  get(key: string): string | null {
+    this.check();
+    return this.texts.get(key) ?? null;
+  }
+  set(key: string, value: string | null): void {
+    this.check();
+    if (value === null) this.texts.delete(key);
+    else this.texts.set(key, value);
+  }
+  keys(): string[] {
+    this.check();
+    return [...this.texts.keys()];
+  }
+}
+
+/** A tab that a test shows, hides and ends. */
+export class FakePage implements Page {
+  private readonly listeners = new Set<(change: "seen" | "hidden" | "gone") => void>();
+  constructor(private isVisible = true) {}
+  visible = (): boolean => this.isVisible;
+  listen = (heard: (change: "seen" | "hidden" | "gone") => void): (() => void) => {
+    this.listeners.add(heard);
+    return () => void this.listeners.delete(heard);
+  };
+  tell(change: "seen" | "hidden" | "gone"): void {
+    this.isVisible = change === "seen";
+    for (const heard of this.listeners) heard(change);
+  }
+}
 
 export const open = (server: FakeServer, parts: Partial<Parts> = {}): Promise<Outbox> =>
   openOutbox({

@@ -3,7 +3,7 @@
  * outcome names. Whatever goes wrong, an entry stays and the lane comes back, by a timer that no new entry
  * has to start.
  */
-import { askedWaitMs, LONGEST_ASKED_MS, waitMs } from "../core/backoff";
+import { askedWaitMs, waitMs } from "../core/backoff";
 import type { Clock } from "../core/clock";
 import { inWords } from "../core/problem";
 import { type Entry, LANES, type Lane } from "./entry";
@@ -15,7 +15,8 @@ import { LARGEST_BATCH, type Outcome } from "./requests";
 export interface SenderParts {
   readonly clock: Clock;
   readonly random: () => number;
-  readonly authorize: () => Promise<Pass>;
+  /** "again": what waits is another now, so look again before sending. */
+  readonly authorize: () => Promise<Pass | "again">;
   /** The oldest of a lane that this tab may send now, but for those to skip; none for a tab that must not. */
   readonly pick: (lane: Lane, limit: number, skip: ReadonlySet<string>) => Promise<Entry[]>;
   readonly post: (entries: readonly Entry[]) => Promise<Outcome>;
@@ -42,15 +43,24 @@ const WATCH_MS = 15_000;
 /** How long until a held lane asks again by itself whether it may send. */
 const HELD_MS = 60_000;
 
+/** Until when to wait, by the steady clock and by the one that people read. */
+interface Pause {
+  readonly untilMs: number;
+  readonly atMs: number;
+  readonly why: string;
+  readonly asked: boolean;
+}
+
 interface Run {
   busy: boolean;
   attempt: number;
-  wait: { untilMs: number; why: string; asked: boolean } | undefined;
+  wait: Pause | undefined;
   held: Extract<LaneState, { name: "held" }>["why"] | undefined;
   limit: number;
   gatherMs: number;
-  /** When the lane's timer rings. */
+  /** When the lane's timer rings, by both clocks. */
   dueMs: number;
+  dueAtMs: number;
   cancel: () => void;
   /** Entries put off one by one: how often, until when. */
   off: Map<string, { attempt: number; untilMs: number; asked: boolean }>;
@@ -71,6 +81,7 @@ export function createSender(parts: SenderParts): Sender {
         limit: LARGEST_BATCH,
         gatherMs: SHORTEST_GATHER_MS,
         dueMs: Number.POSITIVE_INFINITY,
+        dueAtMs: 0,
         cancel: () => {},
         off: new Map(),
       } satisfies Run,
@@ -84,6 +95,7 @@ export function createSender(parts: SenderParts): Sender {
     if (closed || run.busy || dueMs >= run.dueMs) return;
     run.cancel();
     run.dueMs = dueMs;
+    run.dueAtMs = clock.now() + dueMs - clock.elapsed();
     run.cancel = clock.after(Math.max(0, dueMs - clock.elapsed()), () => {
       run.dueMs = Number.POSITIVE_INFINITY;
       void drain(lane);
@@ -122,6 +134,7 @@ export function createSender(parts: SenderParts): Sender {
     if (entries.length === 0) return false;
     parts.changed();
     const pass = await parts.authorize();
+    if (pass === "again") return true;
     if ("problem" in pass) putOff(run, { why: inWords(pass.problem), askedS: pass.problem.retryAfterS });
     if ("held" in pass) hold(run, pass.held);
     if (!("csrfToken" in pass)) return false;
@@ -153,10 +166,18 @@ export function createSender(parts: SenderParts): Sender {
     return true;
   }
 
-  function until(attempt: number, { why, askedS }: Wait): { untilMs: number; why: string; asked: boolean } {
-    const forMs = askedS === undefined ? waitMs(attempt, random) : askedWaitMs(askedS, random);
-    return { untilMs: clock.elapsed() + Math.min(forMs, LONGEST_ASKED_MS), why, asked: askedS !== undefined };
+  function until(attempt: number, { why, askedS }: Wait): Pause {
+    const asked = askedS !== undefined;
+    const forMs = asked ? askedWaitMs(askedS, random) : waitMs(attempt, random);
+    return pause(forMs, why, asked);
   }
+
+  const pause = (forMs: number, why: string, asked: boolean): Pause => ({
+    untilMs: clock.elapsed() + forMs,
+    atMs: Math.round(clock.now() + forMs),
+    why,
+    asked,
+  });
 
   function putOff(run: Run, wait: Wait): void {
     run.attempt += 1;
@@ -165,7 +186,7 @@ export function createSender(parts: SenderParts): Sender {
 
   function hold(run: Run, why: NonNullable<Run["held"]>): void {
     run.held = why;
-    run.wait = { untilMs: clock.elapsed() + HELD_MS, why, asked: false };
+    run.wait = pause(HELD_MS, why, false);
   }
 
   function wake(asked: boolean): void {
@@ -193,13 +214,11 @@ export function createSender(parts: SenderParts): Sender {
 
   return {
     stateOf(lane): LaneState {
-      const { busy, held, wait } = runs[lane];
+      const { busy, held, wait, dueMs, dueAtMs } = runs[lane];
       if (held) return { name: "held", why: held };
-      if (wait) {
-        const { untilMs, why, asked } = wait;
-        return { name: "waiting", nextTryAtMs: clock.now() + untilMs - clock.elapsed(), why, asked };
-      }
-      return { name: busy ? "sending" : "idle" };
+      if (wait) return { name: "waiting", nextTryAtMs: wait.atMs, why: wait.why, asked: wait.asked };
+      if (busy || dueMs === Number.POSITIVE_INFINITY) return { name: busy ? "sending" : "idle" };
+      return { name: "waiting", nextTryAtMs: Math.round(dueAtMs), why: "more may come", asked: false };
     },
     added: (lane, urgent) => pump(lane, urgent ? 0 : runs[lane].gatherMs),
     wake,

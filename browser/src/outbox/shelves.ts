@@ -118,10 +118,6 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
       return true;
     },
 
-    async putAway(id: string): Promise<void> {
-      await change([], [["undeliverable", id]], []);
-    },
-
     async tryAgain(id: string): Promise<Entry | undefined> {
       const item = (await undeliverable()).find((one) => one.id === id);
       if (!item || !unseal(item.entry)) return undefined;

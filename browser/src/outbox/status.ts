@@ -2,7 +2,7 @@
 import type { Clock } from "../core/clock";
 import { LANES, type Lane } from "./entry";
 import type { LaneState, LaneStatus, Status } from "./port";
-import type { Store } from "./store";
+import type { Counts, Store } from "./store";
 
 /** Counting ten thousand entries costs milliseconds: a burst of news is counted once. */
 const SHORTEST_PAUSE_MS = 100;
@@ -13,8 +13,6 @@ export interface StatusParts {
   readonly stateOf: (lane: Lane) => LaneState;
   readonly sendsHere: () => boolean;
   readonly isSafe: () => boolean;
-  /** Entries that only this tab holds, while storage is dead. */
-  readonly aside: (lane: Lane) => readonly { readonly createdAt: string }[];
   readonly changed: (status: Status) => void;
 }
 
@@ -27,9 +25,19 @@ export interface StatusWatch {
   close(): void;
 }
 
-export async function watchStatus(parts: StatusParts): Promise<StatusWatch> {
+const NONE: Counts = {
+  lanes: {
+    progressQueue: { count: 0, oldest: 0 },
+    adminQueue: { count: 0, oldest: 0 },
+    analyticsQueue: { count: 0, oldest: 0 },
+  },
+  undeliverable: 0,
+  losses: 0,
+};
+
+export function watchStatus(parts: StatusParts): StatusWatch {
   const { store, clock } = parts;
-  let counted = await store.counts();
+  let counted = NONE;
   let status = compose();
   let last: string;
   let running: Promise<void> | undefined;
@@ -41,12 +49,9 @@ export async function watchStatus(parts: StatusParts): Promise<StatusWatch> {
     let backlog = 0;
     const lanes = LANES.map((lane): [Lane, LaneStatus] => {
       const { count, oldest } = counted.lanes[lane];
-      const aside = parts.aside(lane);
-      const waiting = count + aside.length;
-      backlog += waiting;
-      const times = [oldest, aside[0]].map((one) => (one as { createdAt?: string } | undefined)?.createdAt);
-      const [oldestAt] = times.filter((time) => time !== undefined).sort();
-      return [lane, { waiting, oldestAt, state: waiting > 0 ? parts.stateOf(lane) : { name: "idle" } }];
+      backlog += count;
+      const oldestAt = (oldest as { createdAt?: string } | undefined)?.createdAt;
+      return [lane, { waiting: count, oldestAt, state: count > 0 ? parts.stateOf(lane) : { name: "idle" } }];
     });
     return {
       storage: parts.isSafe() ? "safe" : "unsafe",

@@ -13,12 +13,25 @@ export type Shelf = "entries" | "undeliverable" | "losses" | "answers";
 export const SHELVES: readonly Shelf[] = ["entries", "undeliverable", "losses", "answers"];
 export type Key = string | readonly [Lane, number];
 
-/** A numbering of this device: who gave the numbers, and the highest of them. */
+export function keyIn(shelf: Shelf, record: object): Key {
+  const { lane, seq, id } = record as { lane: Lane; seq: number; id: string };
+  return shelf === "entries" ? [lane, seq] : id;
+}
+
+/** A numbering of this device. */
 export interface Numbering {
   readonly deviceId: string;
   readonly generation: number;
+  /** The highest number given out. */
   readonly lastSeq: number;
+  /** Numbers that ended here without the server's counting them: no loss. */
+  readonly gone: Ranges;
 }
+
+export const isSameNumbering = (
+  one: Pick<Numbering, "deviceId" | "generation">,
+  other: Pick<Numbering, "deviceId" | "generation">,
+): boolean => one.deviceId === other.deviceId && one.generation === other.generation;
 
 /** What the database knows about itself; one record, in every write's transaction. */
 export interface Meta extends Numbering {
@@ -28,8 +41,6 @@ export interface Meta extends Numbering {
   readonly epoch: number;
   /** When the sending tab last said that it lives, by the device's clock; 0 when it left. */
   readonly beatAtMs: number;
-  /** Numbers that ended here without the server's counting them: no loss. */
-  readonly gone: Ranges;
   /** Numberings whose numbers are still to be compared with the server's. */
   readonly suspects: readonly Numbering[];
 }

@@ -1,12 +1,28 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import "fake-indexeddb/auto";
+import { IDBFactory } from "fake-indexeddb";
+import { beforeEach, describe, expect, it } from "vitest";
 import type { News } from "./port";
-import { ADA, assigned, completed, FakeServer, networkDown, open, problem, progressed } from "./rig";
+import {
+  ADA,
+  assigned,
+  completed,
+  FakeServer,
+  ManualClock,
+  networkDown,
+  open as openWith,
+  problem,
+  progressed,
+} from "./rig";
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => void vi.useRealTimers());
-const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+describe.each(["memory", "IndexedDB"])("an outbox in %s", (engine) => {
+  let clock: ManualClock;
+  beforeEach(() => {
+    clock = new ManualClock();
+  });
+  const pass = (ms: number) => clock.pass(ms);
+  const open = (server: FakeServer) =>
+    openWith(server, { clock, indexedDB: engine === "memory" ? null : new IDBFactory() });
 
-describe("an outbox", () => {
   it("sends what is added and lets it go when a receipt names it", async () => {
     const server = new FakeServer();
     const outbox = await open(server);

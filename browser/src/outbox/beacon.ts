@@ -1,0 +1,83 @@
+/**
+ * A last word as the page goes: what this tab added and has no receipt for, newest first, as far as a beacon
+ * carries it. Nobody answers a beacon, so it deletes nothing; the next start asks which entries arrived.
+ */
+import { batchText } from "../wire/batch";
+import type { Entry, Lane } from "./entry";
+import type { Mirror } from "./parts";
+import { bytesOf, fitting, LARGEST_BATCH_BYTES, pathOf, written } from "./requests";
+
+/** Browsers bound all beacons of a page together at 64 KiB; this leaves room for those of others. */
+const LARGEST_BEACON_BYTES = LARGEST_BATCH_BYTES;
+const MOST_EVENTS = 100;
+const LANES: readonly Lane[] = ["progressQueue", "analyticsQueue"];
+
+export interface Beacon {
+  /** An entry of this tab that has no receipt yet. */
+  added(entry: Entry): void;
+  ended(id: string): void;
+  send(deviceId: string, csrfToken: string): void;
+  /** What earlier pages sent by beacon and did not hear of; forgets it. */
+  unanswered(): string[];
+}
+
+export function createBeacon(
+  key: string,
+  mirror: Mirror | undefined,
+  sendBeacon: ((path: string, body: Blob) => boolean) | undefined,
+): Beacon {
+  /** Oldest first. */
+  const open = new Map<string, Entry>();
+  const sent = new Set<string>();
+
+  /** Half as much where the browser refuses: the newest half. */
+  function trySending(path: string, deviceId: string, csrfToken: string, entries: Entry[]): number {
+    if (entries.length === 0) return 0;
+    const generation = entries[0]?.generation ?? 1;
+    const events = entries.toReversed().map(written);
+    const text = `{"csrfToken":${JSON.stringify(csrfToken)},${batchText({ deviceId, generation }, events).slice(1)}`;
+    if (sendBeacon?.(path, new Blob([text], { type: "text/plain" }))) {
+      for (const { id } of entries) sent.add(id);
+      return bytesOf(text);
+    }
+    return trySending(path, deviceId, csrfToken, entries.slice(0, Math.floor(entries.length / 2)));
+  }
+
+  function read(): string[] {
+    try {
+      return JSON.parse(mirror?.get(key) ?? "[]");
+    } catch {
+      return [];
+    }
+  }
+
+  return {
+    added: (entry) => void open.set(entry.id, entry),
+    ended(id) {
+      open.delete(id);
+      sent.delete(id);
+    },
+    send(deviceId, csrfToken) {
+      let leftBytes = LARGEST_BEACON_BYTES;
+      for (const lane of LANES) {
+        const newest = [...open.values()].reverse().filter((one) => one.lane === lane && !sent.has(one.id));
+        const entries = fitting(newest, MOST_EVENTS, leftBytes);
+        leftBytes -= trySending(pathOf(lane), deviceId, csrfToken, entries);
+      }
+      try {
+        if (sent.size > 0) mirror?.set(key, JSON.stringify([...new Set([...read(), ...sent])].slice(-1_000)));
+      } catch {
+        // Then the next start sends them again, and the server knows them.
+      }
+    },
+    unanswered() {
+      const ids = read();
+      try {
+        mirror?.set(key, null);
+      } catch {
+        // Asked once more at the next start.
+      }
+      return ids;
+    },
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * Finds out what this device lost. Damage shows as missing records, not as broken ones, so it is looked for
+ * by numbers: one that was given out, does not wait here, did not end here and never came to the server.
+ */
+
+import { batchText } from "../wire/batch";
+import type { SendingCalls } from "../wire/sending";
+import type { Book } from "./book";
+import type { Loss } from "./entry";
+import type { News } from "./port";
+import { type Ranges, rangesOf, union, without } from "./ranges";
+import { PROGRESS_PATH } from "./requests";
+import { isSameNumbering, type Meta, type Numbering, type Store } from "./store";
+
+/** Most ranges one loss receipt may hold. */
+const LARGEST_RECEIPT = 1_000;
+
+interface Kept extends Loss {
+  readonly deviceId: string;
+}
+
+export interface LossWatch {
+  /** The server said which numbers of the present numbering it misses. */
+  heard(missing: Ranges): void;
+  /** Compares and reports, after a start and when something is missing. What can't be known now, next time. */
+  look(): Promise<void>;
+}
+
+export function watchLoss(
+  store: Store,
+  book: Book,
+  calls: SendingCalls,
+  mintId: () => string,
+  now: () => number,
+  tell: (news: News) => void,
+): LossWatch {
+  let due = true;
+  let missed: Ranges = [];
+
+  async function look(): Promise<void> {
+    if (!due && missed.length > 0) {
+      // Mostly these are entries of another lane, still on their way.
+      const here = union(book.known().gone, rangesOf(await store.numbers()));
+      due = without(missed, here).length > 0;
+    }
+    if (!due) return;
+    // In this order: what is added meanwhile is above `lastSeq`, and what ends meanwhile is in `gone`.
+    await book.write(() => undefined, false);
+    const { suspects, ...current } = book.known();
+    const waiting = rangesOf(await store.numbers());
+    await book.write(() => undefined, false);
+    const here = union(waiting, book.known().gone);
+    const others = suspects.filter((one) => !isSameNumbering(one, current));
+    for (const one of [...others, { ...current, gone: here }]) {
+      if (one.lastSeq > 0 && !(await compare(one, isSameNumbering(one, current)))) return;
+    }
+    for (const [, loss] of await store.read("losses")) if (!(await report(loss as Kept))) return;
+    due = false;
+    missed = [];
+  }
+
+  /** False when the server could not be asked. */
+  async function compare({ deviceId, generation, lastSeq, gone }: Numbering, isCurrent: boolean) {
+    const answer = await calls.send(PROGRESS_PATH, batchText({ deviceId, generation }, []));
+    const device = answer.ok && answer.value.device;
+    if (!device) return false;
+    const arrived = device.acceptedThrough > 0 ? without([[1, device.acceptedThrough]], device.missing) : [];
+    const missing = without([[1, lastSeq]], union(arrived, gone)).slice(-LARGEST_RECEIPT);
+    const suspected = book.known().suspects.some((one) => isSameNumbering(one, { deviceId, generation }));
+    if (missing.length === 0 && !suspected) return true;
+    const loss: Kept = {
+      id: mintId(),
+      deviceId,
+      generation,
+      missing,
+      cause: isCurrent
+        ? suspected
+          ? "The browser's database came back older than it was."
+          : "Records are missing from the browser's database."
+        : "The browser's database was deleted or lost.",
+      noticedAt: new Date(now()).toISOString(),
+      told: false,
+    };
+    const put = missing.length > 0 ? [["losses", loss] as const] : [];
+    await book.write((meta): { put: typeof put; meta: Meta } => {
+      const suspects = meta.suspects.filter((one) => !isSameNumbering(one, loss));
+      return { put, meta: { ...meta, suspects, ...(isCurrent && { gone: union(meta.gone, missing) }) } };
+    }, true);
+    if (missing.length > 0) tell({ type: "loss", loss });
+    return true;
+  }
+
+  async function report(loss: Kept): Promise<boolean> {
+    if (loss.told) return true;
+    const { id, deviceId, generation, missing, cause } = loss;
+    const { orgId } = book.known();
+    const answer = await calls.reportLoss(
+      JSON.stringify({ id, orgId, deviceId, generation, missing, cause }),
+    );
+    const status = answer.ok && answer.value.receipt.status;
+    if (status !== "accepted" && status !== "duplicate") return false;
+    const told = { ...loss, told: true };
+    await book.write(() => ({ put: [["losses", told]] }), true);
+    tell({ type: "loss", loss: told });
+    return true;
+  }
+
+  return {
+    heard(missing) {
+      missed = missing;
+    },
+    look,
+  };
+}

@@ -1,0 +1,378 @@
+/** The outbox of one principal, put together. See `port.ts` for what it promises. */
+import { systemClock } from "../core/clock";
+import { mintId as mint } from "../core/ids";
+import { openAside } from "./aside";
+import { createBeacon } from "./beacon";
+import { openBook } from "./book";
+import { createKeeper } from "./commit";
+import { type Draft, ENTRY_VERSION, type Entry, LANES, LARGEST_PAYLOAD_BYTES, type Lane } from "./entry";
+import { openIndexedDb } from "./indexeddb";
+import { takeLease } from "./lease";
+import { watchLoss } from "./loss";
+import { openMemory } from "./memory";
+import { nameOf } from "./name";
+import { type Message, openExchange } from "./news";
+import type { Parts } from "./parts";
+import { openPass } from "./pass";
+import type { LaneState, News, Outbox } from "./port";
+import type { Fresh } from "./record";
+import { bytesOf, fitting, type Outcome, post } from "./requests";
+import { createSender } from "./sender";
+import { createShelves } from "./shelves";
+import { watchStatus } from "./status";
+
+/** What a learner or an admin waits for is sent at once. */
+const URGENT = new Set(["lesson.completed", "quiz.answered"]);
+const isUrgent = ({ kind, lane }: Entry): boolean => URGENT.has(kind) || lane === "adminQueue";
+
+const laneOf = (kind: string): Lane =>
+  kind.startsWith("course.")
+    ? "adminQueue"
+    : kind.startsWith("analytics.")
+      ? "analyticsQueue"
+      : "progressQueue";
+
+export async function openOutbox(parts: Parts): Promise<Outbox> {
+  const { principal, mirror, page, clock = systemClock, random = Math.random, mintId = mint } = parts;
+  const name = nameOf(principal);
+  const store =
+    parts.indexedDB === null ? openMemory() : openIndexedDb(() => parts.indexedDB ?? indexedDB, name);
+  const book = openBook(store, principal, name, mirror, mintId);
+  const { keep, idle } = createKeeper(book);
+  let closed = false;
+
+  const aside = openAside({
+    journalKey: `${name}.aside`,
+    mirror,
+    clock,
+    keep,
+    tryStorage: () => book.write((meta) => ({ meta }), true),
+    kept(entry) {
+      rescued.set(entry.id, entry);
+      added(entry);
+    },
+    changed: () => watch.recompose(),
+  });
+  /** Entries that were aside first, by id: they may be offered again. */
+  const rescued = new Map<string, Entry>();
+
+  // Hydrate. A storage that does not answer is a condition, not a failure: the outbox works without it.
+  const answers = await book
+    .write(() => undefined, true)
+    .then(
+      () => true,
+      () => false,
+    );
+  const { orgId, userId } = book.known();
+  if (orgId !== principal.orgId || userId !== principal.userId) {
+    store.close();
+    throw new Error("This database is somebody else's.");
+  }
+
+  // News
+
+  const channels =
+    parts.channel === undefined ? (named: string) => new BroadcastChannel(named) : parts.channel;
+  const exchange = openExchange(channels?.(name), hear);
+  let remote: Readonly<Record<Lane, LaneState>> | undefined;
+  let statesTold = "";
+
+  function tell(news: News): void {
+    exchange.pass({ news });
+    heed(news);
+  }
+
+  function heed(news: News): void {
+    if (news.type === "settled") beacon.ended(news.id);
+    if (news.type === "undeliverable") beacon.ended(news.item.id);
+    exchange.tell(news);
+    void watch.refresh();
+  }
+
+  function hear(message: Message): void {
+    if ("news" in message) {
+      heed(message.news);
+      if (message.news.type === "added" && lease.holds()) {
+        sender.added(message.news.entry.lane, isUrgent(message.news.entry));
+      }
+    } else if ("states" in message) {
+      remote = message.states;
+      watch.recompose();
+    } else if (message.ask === "seat") {
+      lease.asked();
+    } else if (lease.holds()) {
+      if (message.ask === "send") sender.wake(true);
+      statesTold = "";
+      changed();
+    }
+  }
+
+  /** A lane or the lease is in another state. */
+  function changed(): void {
+    if (closed) return;
+    watch.recompose();
+    if (!lease.holds()) return;
+    const states = Object.fromEntries(LANES.map((lane) => [lane, watch.status().lanes[lane].state]));
+    const text = JSON.stringify(states);
+    if (text === statesTold) return;
+    statesTold = text;
+    exchange.pass({ states: states as Record<Lane, LaneState> });
+  }
+
+  // Sending
+
+  const shelves = createShelves(store, book, clock, tell);
+  const pass = openPass(parts, clock, () => {
+    const { backlog, lanes } = watch.status();
+    const times = LANES.flatMap((lane) => lanes[lane].oldestAt ?? []);
+    return { count: backlog, lagMs: Math.max(0, ...times.map((time) => clock.now() - Date.parse(time))) };
+  });
+  const { calls } = pass;
+  const loss = watchLoss(store, book, calls, mintId, clock.now, tell);
+  const beacon = createBeacon(`${name}.beacon`, mirror, parts.sendBeacon);
+  let reconciled = false;
+
+  /** What earlier pages sent by beacon: true when some of it had arrived, so that it waits no more. */
+  async function reconcile(): Promise<boolean> {
+    reconciled = true;
+    const ids = beacon.unanswered();
+    const waiting = ids.length > 0 ? await shelves.waiting() : [];
+    const asked = waiting.filter(({ id }) => ids.includes(id));
+    if (asked.length === 0) return false;
+    const { deviceId, generation } = book.known();
+    const answer = await calls.whichArrived(
+      JSON.stringify({ deviceId, generation, ids: asked.map(({ id }) => id) }),
+    );
+    const arrived = answer.ok ? asked.filter(({ id }) => answer.value.held.includes(id)) : [];
+    if (arrived.length === 0) return false;
+    return shelves.settle(
+      { settled: arrived.map((entry) => [entry, "accepted"]), refused: [], later: [] },
+      lease.epoch(),
+    );
+  }
+
+  const notSentDirectly = (entries: readonly Entry[]): void => {
+    for (const { id } of entries) aside.notSent(id);
+  };
+
+  async function settleAside(outcome: Outcome): Promise<boolean> {
+    for (const [{ id, lane }, how] of outcome.settled) {
+      aside.drop(id, true);
+      tell({ type: "settled", id, lane, outcome: how });
+    }
+    for (const one of outcome.refused) {
+      const [entry, { reason }] = one;
+      try {
+        await shelves.settle({ settled: [], refused: [one], later: [] }, undefined);
+        aside.drop(entry.id, false);
+      } catch {
+        // There is nowhere to put it where its person would find it: it stays, its neighbours go on.
+        outcome.later.push([entry, { why: reason }]);
+      }
+    }
+    return true;
+  }
+
+  /** Storage that fails while something is read or settled is as dead as one that keeps nothing. */
+  async function orUnsafe<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (fault) {
+      aside.failed();
+      throw fault;
+    }
+  }
+
+  const sender = createSender({
+    clock,
+    random,
+    async authorize() {
+      const given = await pass.ask();
+      if (!("csrfToken" in given)) for (const lane of LANES) notSentDirectly(aside.of(lane));
+      else if (!reconciled && lease.holds() && (await reconcile())) return "again";
+      return given;
+    },
+    async pick(lane, limit, skip) {
+      const due = (entries: readonly Entry[]) =>
+        fitting(
+          entries.filter(({ id }) => !skip.has(id)),
+          limit,
+        );
+      // What only this tab has goes first, and by this tab, whoever holds the lease.
+      const mine = due(aside.of(lane));
+      if (mine.length > 0 || !lease.holds()) return mine;
+      return due(await orUnsafe(shelves.waiting(lane, limit + skip.size)));
+    },
+    async post(entries) {
+      const outcome = await post(calls, book.known(), entries);
+      const { next, device } = outcome;
+      if (next === "renew" || (next && typeof next === "object" && "held" in next)) pass.drop();
+      if (device && entries[0]?.generation === book.known().generation) loss.heard(device.missing);
+      if (entries[0]?.seq === 0 && outcome.settled.length === 0) notSentDirectly(entries);
+      return outcome;
+    },
+    async settle(outcome) {
+      const [first] = [...outcome.settled, ...outcome.refused];
+      if (first?.[0].seq === 0) return settleAside(outcome);
+      const done = await orUnsafe(shelves.settle(outcome, lease.epoch()));
+      if (!done) lease.lost();
+      return done;
+    },
+    changed,
+    async drained(sent, duplicates, undeliverable) {
+      await watch.refresh();
+      tell({ type: "drained", sent, duplicates, undeliverable, left: watch.status().backlog });
+      lookForLoss();
+    },
+  });
+
+  function lookForLoss(): void {
+    if (!lease.holds() || (book.known().lastSeq === 0 && book.known().suspects.length === 0)) return;
+    pass
+      .ask()
+      .then((given) => ("csrfToken" in given ? loss.look() : undefined))
+      .catch(() => {
+        // The storage is out: the next drain looks again.
+      });
+  }
+
+  const lease = takeLease({
+    locks: (parts.locks === undefined ? navigator.locks : parts.locks) ?? undefined,
+    name: `${name}.send`,
+    book,
+    clock,
+    page,
+    askForSeat: () => exchange.pass({ ask: "seat" }),
+    changed() {
+      changed();
+      if (!lease.holds()) return;
+      sender.wake(false);
+      lookForLoss();
+    },
+  });
+
+  const openedAtMs = clock.now();
+  const elsewhere: LaneState = {
+    name: "waiting",
+    nextTryAtMs: openedAtMs,
+    why: "another tab sends",
+    asked: false,
+  };
+  const watch = watchStatus({
+    store,
+    clock,
+    stateOf: (lane) => (lease.holds() ? sender.stateOf(lane) : (remote?.[lane] ?? elsewhere)),
+    sendsHere: lease.holds,
+    isSafe: aside.isSafe,
+    changed: (status) => exchange.tell({ type: "status", status }),
+  });
+
+  // Adding
+
+  function freshOf({ id, kind, payload, lane = laneOf(kind), label }: Draft): Fresh {
+    const largest = LARGEST_PAYLOAD_BYTES[lane];
+    if (bytesOf(payload) > largest) throw new RangeError(`a payload has at most ${largest / 1024} KB`);
+    // A payload stands in its request as it is: one that is no JSON would spoil its neighbours.
+    JSON.parse(payload);
+    return {
+      id: (id ?? mintId()).toLowerCase(),
+      lane,
+      kind,
+      orgId,
+      userId,
+      ...(lane === "adminQueue" && { assignedBy: userId }),
+      createdAt: new Date(clock.now()).toISOString(),
+      version: ENTRY_VERSION,
+      payload,
+      ...(label !== undefined && { label }),
+    };
+  }
+
+  function added(entry: Entry): void {
+    tell({ type: "added", entry });
+    beacon.added(entry);
+    if (lease.holds() || entry.seq === 0) sender.added(entry.lane, isUrgent(entry));
+  }
+
+  async function add(draft: Draft): Promise<Entry> {
+    if (closed) throw new Error("This outbox is closed.");
+    const fresh = freshOf(draft);
+    if (aside.has(fresh.id)) await aside.probe();
+    const before = rescued.get(fresh.id);
+    if (before) return before;
+    if (aside.isSafe()) {
+      try {
+        const entry = await keep(fresh);
+        added(entry);
+        return entry;
+      } catch {
+        aside.failed();
+      }
+    }
+    const sentDirectly = aside.take(fresh, book.known().generation);
+    sender.added(fresh.lane, true);
+    throw Object.assign(new Error("This device could not keep it."), { name: "NotKept", sentDirectly });
+  }
+
+  const stopListening = page?.listen((change) => change !== "seen" && outbox.beacon());
+
+  const outbox: Outbox = {
+    principal,
+    add,
+    async waiting() {
+      return (await shelves.waiting()).sort((one, other) => one.seq - other.seq);
+    },
+    undeliverable: shelves.undeliverable,
+    losses: shelves.losses,
+    answers: shelves.answers,
+    get status() {
+      return watch.status();
+    },
+    subscribe: exchange.subscribe,
+    sendNow() {
+      if (!aside.isSafe()) void aside.probe();
+      if (!lease.holds()) exchange.pass({ ask: "send" });
+      sender.wake(true);
+      lookForLoss();
+    },
+    async putAway(id) {
+      await shelves.change([], [["undeliverable", id]], []);
+      await watch.refresh();
+    },
+    async tryAgain(id) {
+      const entry = await shelves.tryAgain(id);
+      if (entry) added(entry);
+      await watch.refresh();
+    },
+    async discardAll() {
+      const mine = LANES.flatMap(aside.of);
+      for (const { id } of mine) aside.drop(id, false);
+      const count = await shelves.discardAll();
+      await watch.refresh();
+      return count + mine.length;
+    },
+    beacon() {
+      const token = pass.token();
+      if (token) beacon.send(book.known().deviceId, token);
+    },
+    async close() {
+      closed = true;
+      stopListening?.();
+      sender.close();
+      lease.close();
+      aside.close();
+      await idle();
+      watch.close();
+      exchange.close();
+      store.close();
+    },
+  };
+
+  if (!answers) aside.failed();
+  else if (LANES.some((lane) => aside.of(lane).length > 0)) await aside.probe();
+  await watch.refresh();
+  exchange.pass({ ask: "states" });
+  sender.wake(false);
+  if (lease.holds()) lookForLoss();
+  return outbox;
+}
