@@ -160,6 +160,8 @@ class Proxy:
         """Pages of the test's own, on the same origin: path to content type and content."""
         self.passed: list[tuple[str, str, int]] = []
         """Method, path and status of what the portal answered to the browser, faults left out."""
+        self.asked: list[str] = []
+        """Every path that a request arrived for, whatever became of it."""
         self.cuts = 0
         self.refusals = 0
         self.hangs = 0
@@ -292,6 +294,7 @@ class Proxy:
             writer.write(data)
             await writer.drain()
 
+        self.asked.append(request.target)
         if self._hung:
             self.hangs += 1
             await self._flows.wait()
