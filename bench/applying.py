@@ -219,6 +219,10 @@ class Noted:
         """Hand on."""
         return self._its.savepoint()
 
+    def watching(self, tables: Iterable[Table]) -> Any:  # noqa: ANN401 - handed on
+        """Hand on."""
+        return self._its.watching(tables)
+
 
 def _text(statement: Insert) -> str:
     from holdfast.store import sqlite  # noqa: PLC0415 - its statement cache is looked into

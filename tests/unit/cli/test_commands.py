@@ -300,3 +300,43 @@ def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     said = holdfast("seed", "demo", "--data", str(tmp_path / "file" / "data"))
     assert said.status == 1
     assert "can't be made" in said.err
+
+
+# Replaying
+
+EDGES = ("--from", "2020-01-01T00:00:00+01:00", "--to", "2100-01-01T00:00:00Z")
+
+
+def test_a_replay_needs_its_window_its_org_and_a_reason(portal: Served) -> None:
+    said = holdfast("replay", "--data", str(portal.data), "--json")
+    assert (said.status, said.json["error"]["code"]) == (1, "invalid")
+    assert "--from, --to, --reason, --org" in said.json["error"]["message"]
+
+
+@pytest.mark.parametrize("running", ["yes", ""])
+def test_a_replay_is_shown_to_people_with_what_it_would_change(
+    portal: Served, data: Path, running: str
+) -> None:
+    where = ("--data", str(portal.data if running else data))
+    said = holdfast("replay", "--org", "tidewater", *EDGES, "--dry-run", "--reason", "a trial", *where)
+    assert said.status == 0, said.err
+    assert "Nothing is changed yet" in said.out
+    assert "events in the window" in said.out
+    assert "dry run" in said.err, "the bar"
+
+
+def test_a_replay_is_cancelled_by_its_id_and_its_end_is_in_the_exit_status(portal: Served) -> None:
+    where = ("--data", str(portal.data), "--json")
+    slow = ("--rate", "0.001", "--id", "slow-one", "--no-wait")
+    assert holdfast("replay", "--org", "tidewater", *EDGES, *slow, "--reason", "a trial", *where).status == 0
+    ended = holdfast("replay", "--cancel", "slow-one", *where)
+    assert (ended.status, ended.json["status"]) == (0, "cancelled")
+    assert holdfast("replay", "--show", "slow-one", *where).status == 1
+
+
+def test_a_service_replays_its_own_org_from_the_command_line(portal: Served) -> None:
+    token = holdfast("token", "--org", "tidewater", "--data", str(portal.data)).out.strip()
+    asked = ("--url", portal.url, "--token", token, *EDGES, "--dry-run", "--reason", "a trial", "--json")
+    assert holdfast("replay", "--org", "tidewater", *asked).json["status"] == "done"
+    said = holdfast("replay", "--org", "highland", *asked)
+    assert (said.status, said.json["error"]["code"]) == (1, "org_forbidden")
