@@ -60,7 +60,7 @@ def kill_9(process: subprocess.Popen[bytes], profile: Path) -> set[int]:
     end = time.monotonic() + GONE_S
     while True:
         # Again and again: one of them may just be starting another.
-        living = {pid for pid in family(process.pid, profile) if alive(pid)}
+        living = {pid for pid in family(process.pid, profile) | killed if alive(pid)}
         if not living:
             break
         for pid in living:
