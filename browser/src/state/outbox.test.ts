@@ -74,6 +74,29 @@ describe("an event that a page adds", () => {
     expect(outbox.status.value.storage).toBe("safe");
   });
 
+  it("goes straight on while what waits can't be read, which is read as soon as it can", async () => {
+    const page = openPage();
+    let readable = false;
+    page.opens = async (box) => {
+      box.put(keptDraft("before"));
+      box.countAgain();
+      const waiting = box.waiting;
+      box.waiting = async () => {
+        if (!readable) throw new Error("the storage is broken");
+        return waiting();
+      };
+    };
+    const outbox = page.start();
+    outbox.add(completed("one"));
+    await settle();
+    expect(boxOf(page).entries).toHaveLength(2);
+    expect(outbox.ready.value).toBe(false);
+    readable = true;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(outbox.ready.value).toBe(true);
+    expect(outbox.openWork.value.map(({ says }) => says).sort()).toEqual(["before", "“one” complete"]);
+  });
+
   it("carries its exact text, its lane and how a person calls it", async () => {
     const page = openPage();
     const outbox = page.start();
@@ -176,6 +199,27 @@ describe("what waits from before", () => {
     const outbox = page.start();
     await settle();
     expect(outbox.openWork.value).toEqual([]);
+  });
+
+  it("does not push out what is kept while it is being read", async () => {
+    const page = openPage();
+    let read = () => {};
+    page.opens = async (box) => {
+      const { waiting } = box;
+      box.waiting = async () => {
+        const list = await waiting();
+        await new Promise<void>((resolve) => (read = resolve));
+        return list;
+      };
+    };
+    const outbox = page.start();
+    await settle();
+    outbox.add(completed("one"));
+    await settle();
+    expect(states(outbox)).toEqual(["kept"]);
+    read();
+    await settle();
+    expect(states(outbox)).toEqual(["kept"]);
   });
 
   it("is counted again when news of another tab was missed", async () => {

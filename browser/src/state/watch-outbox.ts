@@ -84,32 +84,40 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
       try {
         opened = await parts.open(owner);
         openFailed.value = false;
-        await hydrate(opened);
+        stopHearing = opened.subscribe(heard);
+        status.value = opened.status;
+        void hydrate(opened, 1);
         return opened;
       } catch {
         openFailed.value = true;
-        await new Promise<void>((resolve) => void clock.after(waitMs(attempt, random), resolve));
+        await after(waitMs(attempt, random));
       }
     }
     throw new Error("the page has moved on to another outbox");
   }
 
-  async function hydrate(from: Outbox): Promise<void> {
-    stopHearing();
-    stopHearing = from.subscribe(heard);
-    status.value = from.status;
-    await recount(from);
-    settledEarly.clear();
-    ready.value = true;
+  /** Storage that can't be read now must not keep events out: those go straight to the server. */
+  async function hydrate(from: Outbox, attempt: number): Promise<void> {
+    try {
+      await recount(from);
+      settledEarly.clear();
+      ready.value = true;
+    } catch {
+      await after(waitMs(attempt, random));
+      if (!closed) await hydrate(from, attempt + 1);
+    }
   }
+
+  const after = (ms: number) => new Promise<void>((resolve) => void clock.after(ms, resolve));
 
   /** Reads the lists anew; for the start, and for when a count shows that news was missed. */
   async function recount(from: Outbox): Promise<void> {
+    // What is kept while the lists are being read may be missing from them, and is there all the same.
+    const before = [...known.values()].filter(({ stage }) => HELD.has(stage.name)).map(({ id }) => id);
     const [waits, refused, lost] = await Promise.all([from.waiting(), from.undeliverable(), from.losses()]);
     const there = new Set([...waits, ...refused].map(({ id }) => id));
-    for (const { id, stage } of known.values()) {
-      const gone = stage.name === "kept" || stage.name === "undeliverable";
-      if (gone && !there.has(id)) known.delete(id);
+    for (const id of before) {
+      if (!there.has(id) && HELD.has(known.get(id)?.stage.name ?? "")) known.delete(id);
     }
     for (const entry of waits) if (!settledEarly.has(entry.id)) learn(entry, { name: "kept" });
     for (const item of refused) learn(item.entry, refusalOf(item));
@@ -317,6 +325,9 @@ function stateOf(stage: Stage, now: LaneStatus["state"], openFailed: boolean): E
 function refusalOf({ code, reason, hint }: Undeliverable): Stage {
   return { name: "undeliverable", code, reason, ...(hint !== undefined && { hint }) };
 }
+
+/** In the outbox, one way or the other. */
+const HELD: ReadonlySet<string> = new Set(["kept", "undeliverable"]);
 
 const isUnkept = ({ name }: Stage): boolean => name === "keeping" || name === "unsafe";
 
