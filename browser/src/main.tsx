@@ -3,6 +3,7 @@ import { render } from "preact";
 import { systemClock } from "./core/clock";
 import "./looks/ground.css";
 import "./looks/frame.css";
+import "./looks/banner.css";
 import "./looks/pages.css";
 import "./looks/lesson.css";
 import "./looks/saving.css";

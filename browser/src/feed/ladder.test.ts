@@ -60,9 +60,10 @@ describe("the ladder", () => {
   });
 
   it("asks every 15 s while a proxy holds the stream back", async () => {
-    const { wire, poll, start, last } = stand();
+    const { wire, poll, start, last, told } = stand();
     start();
     await vi.advanceTimersByTimeAsync(SILENCE_MS + 4 * POLL_EVERY_MS);
+    expect(new Set(told.map((service) => service.reach))).toEqual(new Set(["reached"]));
     expect(poll.mock.calls.length).toBeGreaterThanOrEqual(5);
     expect(last()).toMatchObject({ reach: "reached", via: "poll" });
     // The withheld stream costs a connection: it is not tried again at once.

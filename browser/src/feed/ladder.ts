@@ -128,8 +128,9 @@ export function climb(parts: LadderParts, start: Service): Ladder {
       cancelAttempt = clock.after(ending.retryMs, attempt);
       return;
     }
-    // Nothing has failed by silence alone: grey, until an answer or its absence says more.
-    if (ending.why === "silent") show({ reach: "silent", via: "none" });
+    // Nothing has failed by silence alone: grey, until an answer or its absence says more. A stream that
+    // was withheld from its start takes nothing away from what polling has found out.
+    if (ending.why === "silent" && service.via === "stream") show({ reach: "silent", via: "none" });
     // The line broke: the next attempt tells. All else is for the other way of asking to judge, or a proxy
     // that blocks streams only would look like our service being out.
     if (ending.why === "silent" || ending.why === "refused") void ask();

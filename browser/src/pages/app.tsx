@@ -3,6 +3,7 @@ import { LocationProvider, Route, Router } from "preact-iso";
 import { inWords } from "../core/problem";
 import type { Portal } from "../state/portal";
 import type { Principal } from "../wire/shapes";
+import { Banner } from "./banner";
 import { BrokenPage } from "./broken-page";
 import { CoursePage } from "./course";
 import { CoursesPage } from "./courses";
@@ -14,7 +15,6 @@ import { SaveLine, Standing } from "./save-line";
 import { SignInPage } from "./sign-in";
 import { SignInAgain } from "./sign-in-again";
 import { SignOut } from "./sign-out";
-import { StatusLine } from "./status-line";
 import { PortalContext, usePortal } from "./use-portal";
 import { WaitingPage } from "./waiting";
 
@@ -55,6 +55,7 @@ function Frame() {
           {principal && <Person principal={principal} />}
         </div>
         {demo && <p class="demo-line">Demonstration portal: data here is for trying things out</p>}
+        <Banner spoken />
       </header>
       <main id="main" tabIndex={-1}>
         <BrokenPage>
@@ -62,9 +63,6 @@ function Frame() {
         </BrokenPage>
       </main>
       <SaveLine {...(state.phase === "expired" && { onSignIn: askAgain })} />
-      <footer class="foot">
-        <StatusLine spoken />
-      </footer>
       {state.phase === "expired" && putOff !== state && <SignInAgain onLater={() => setPutOff(state)} />}
     </>
   );

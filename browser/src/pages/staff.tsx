@@ -1,6 +1,5 @@
 import type { Principal } from "../wire/shapes";
 import { Heading } from "./heading";
-import { StatusLine } from "./status-line";
 import { usePortal } from "./use-portal";
 import { roleInWords } from "./words";
 
@@ -19,7 +18,6 @@ export function StaffPage() {
       <h2>Who you are here</h2>
       <Who principal={principal} />
       <h2>How the portal is</h2>
-      <StatusLine />
       <p class="small">
         <a href="/api/health">All that health reports to you</a>, as JSON.
       </p>

@@ -21,12 +21,12 @@ export function useRead<T>(read: Read<T>): Shown<T> {
 const LOOK_AT_CLOCK_EVERY_MS = 30_000;
 
 /** The time, for "how long ago"; a page that shows it looks again now and then, without any news. */
-export function useNow(): number {
+export function useNow(everyMs = LOOK_AT_CLOCK_EVERY_MS): number {
   const { clock } = usePortal();
   const [, look] = useState(0);
   useEffect(() => {
-    const timer = setInterval(() => look((count) => count + 1), LOOK_AT_CLOCK_EVERY_MS);
+    const timer = setInterval(() => look((count) => count + 1), everyMs);
     return () => clearInterval(timer);
-  }, []);
+  }, [everyMs]);
   return clock.now();
 }

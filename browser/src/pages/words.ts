@@ -29,6 +29,9 @@ export function ago(rfc3339: string, nowMs: number): string {
   return `${Math.floor(minutes / 1_440)} days ago`;
 }
 
+/** A reason as a sentence of its own. */
+export const sentence = (reason: string): string => `${reason.charAt(0).toUpperCase()}${bare(reason).slice(1)}.`;
+
 /** A sentence as a part of another one. */
 export const bare = (sentence: string): string => sentence.trim().replace(/\.$/, "");
 
@@ -40,3 +43,12 @@ const ROLES: Record<string, string> = {
 };
 
 export const roleInWords = (role: string): string => ROLES[role] ?? role;
+
+/** How long ago, to the second while that is what matters. */
+export function agoShort(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1_000));
+  if (seconds < 2) return "just now";
+  if (seconds < 120) return `${seconds} s ago`;
+  if (seconds < 7_200) return `${Math.floor(seconds / 60)} min ago`;
+  return `${Math.floor(seconds / 3_600)} h ago`;
+}

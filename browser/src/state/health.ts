@@ -1,61 +1,58 @@
-/**
- * Is the portal well, as far as this page can tell? Asked every 15 s; the stream of changes comes later.
- * When nothing comes back, the page says whose fault it seems to be: the person's network or our service.
- */
+/** The service as every tab of this browser knows it, as signals; see `feed/runtime.ts` for how. */
 import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Clock } from "../core/clock";
-import type { Problem } from "../core/problem";
+import type { Service } from "../feed/ladder";
+import { type RuntimeParts, startRuntime, type WorkerNews } from "../feed/runtime";
+import type { Page } from "../outbox/index";
 import type { Calls } from "../wire/calls";
-import type { Health } from "../wire/shapes";
 
-export type Reach = "asking" | "reached" | "ourService" | "yourNetwork" | "inBetween";
+export type { Reach, Service } from "../feed/ladder";
 
-export interface Service {
-  reach: Reach;
-  /** The last word of the server, also while it cannot be reached. */
-  health?: Health;
-  /** When that word came, on the clock's `now` line. */
-  confirmedAtMs?: number;
-}
+/** The stream says so many small things; what hangs on "the server is there" need not hear each. */
+const REACHED_EVERY_MS = 10_000;
 
-const ASK_EVERY_MS = 15_000;
-
-export interface HealthParts {
+export interface HealthParts extends Pick<RuntimeParts, "wire" | "random" | "online" | "locks" | "channel"> {
   calls: Pick<Calls, "health">;
   clock: Clock;
-  /** The browser's opinion: false is sure, true is a hope. */
-  online: () => boolean;
-  /** After every answer of the server; `again` when the one before was missing. */
+  page: Page;
+  /** While the server is there, every so often; `again` when it was missing before. */
   onReached: (again: boolean) => void;
 }
 
 export type HealthWatch = ReturnType<typeof watchHealth>;
 
-export function watchHealth({ calls, clock, online, onReached }: HealthParts) {
-  const service = signal<Service>({ reach: "asking" });
-  let cancelNext = () => {};
-  let asking = false;
+export function watchHealth(parts: HealthParts) {
+  const { calls, clock, page, onReached } = parts;
+  const service = signal<Service>({ reach: "asking", via: "none" });
+  const workerNews = signal<WorkerNews | undefined>(undefined);
+  let saidReachedMs = Number.NEGATIVE_INFINITY;
 
-  async function ask(): Promise<void> {
-    if (asking) return;
-    asking = true;
-    cancelNext();
-    const answer = await calls.health();
-    asking = false;
+  function changed(next: Service): void {
     const before = service.peek();
-    if (answer.ok) {
-      service.value = { reach: "reached", health: answer.value, confirmedAtMs: clock.now() };
-      onReached(before.reach !== "reached" && before.reach !== "asking");
-    } else {
-      service.value = { ...before, reach: reachAfter(answer.problem, online()) };
-    }
-    cancelNext = clock.after(ASK_EVERY_MS, () => void ask());
+    service.value = next;
+    if (next.reach !== "reached") return;
+    const again = before.reach !== "reached" && before.reach !== "asking";
+    if (!again && clock.elapsed() - saidReachedMs < REACHED_EVERY_MS) return;
+    saidReachedMs = clock.elapsed();
+    onReached(again);
   }
 
-  return { service: service as ReadonlySignal<Service>, ask };
-}
+  const runtime = startRuntime({
+    ...parts,
+    poll: calls.health,
+    visible: page.visible,
+    changed,
+    worker(news) {
+      workerNews.value = news;
+    },
+  });
+  // A tab about to be frozen or closed lets another lead; one that comes back may lead again.
+  page.listen((change) => (change === "gone" ? runtime.rest() : change === "seen" && runtime.wake()));
 
-export function reachAfter(problem: Problem, online: boolean): Reach {
-  if (!online) return "yourNetwork";
-  return problem.family === "garbled" ? "inBetween" : "ourService";
+  return {
+    service: service as ReadonlySignal<Service>,
+    workerNews: workerNews as ReadonlySignal<WorkerNews | undefined>,
+    /** Asks now; `fresh` where another person's view is wanted, after signing in or out. */
+    ask: runtime.ask,
+  };
 }

@@ -26,6 +26,9 @@ export interface Ground {
   online: () => boolean;
   page: Page;
   sendBeacon: (path: string, body: Blob) => boolean;
+  /** By these the tabs of a browser share one view of the service. */
+  locks: LockManager | undefined;
+  channel: BroadcastChannel | undefined;
 }
 
 export type Portal = ReturnType<typeof createPortal>;
@@ -39,6 +42,8 @@ export function createPortal({
   online,
   page,
   sendBeacon,
+  locks,
+  channel,
 }: Ground) {
   const keep = keepIn(storageOf);
   const sealed = sealedIn(keep);
@@ -72,9 +77,14 @@ export function createPortal({
     onSaved: reads.lookAgainSoon,
   });
   const health = watchHealth({
+    wire,
     calls,
     clock,
+    random,
     online,
+    page,
+    locks,
+    channel,
     onReached(again) {
       if (again) outbox.sendNow();
       reads.retryFailed();
@@ -92,11 +102,9 @@ export function createPortal({
         reads.forget();
         if (ownerBefore) halfTyped.forget(ownerBefore);
       }
-      if (signedIn) {
-        reads.retryFailed();
-        // Signed in, health tells more: ask now rather than in 15 s.
-        void health.ask();
-      }
+      if (signedIn) reads.retryFailed();
+      // Who is signed in decides what health tells them.
+      if (signedIn || ownerNow !== ownerBefore) health.ask(true);
     });
     ownerBefore = ownerNow;
   });
