@@ -12,11 +12,13 @@ const BEAT_MS = 5_000;
 const STALE_MS = 15_000;
 /** Browsers let hidden tabs' timers ring once a minute, so a hidden tab neither beats nor judges faster. */
 const STALE_FOR_HIDDEN_MS = 90_000;
+/** That of a tab which may not send: no database ever says it. */
+const NO_EPOCH = -1;
 
 export interface Lease {
   /** Whether this tab may send. */
   holds(): boolean;
-  /** What the database must still say when something is settled; undefined where there are no locks. */
+  /** What the database must still say when what is sent now is settled; undefined where there are no locks. */
   epoch(): number | undefined;
   /** Another tab has taken over. */
   lost(): void;
@@ -133,7 +135,7 @@ export function takeLease({ locks, name, book, clock, page, askForSeat, changed 
   void contend();
   return {
     holds: () => epoch !== undefined,
-    epoch: () => epoch,
+    epoch: () => epoch ?? NO_EPOCH,
     lost: end,
     asked() {
       if (!page?.visible()) end();

@@ -112,7 +112,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     if (closed) return;
     watch.recompose();
     if (!lease.holds()) return;
-    const states = Object.fromEntries(LANES.map((lane) => [lane, watch.status().lanes[lane].state]));
+    const states = Object.fromEntries(LANES.map((lane) => [lane, sender.stateOf(lane)]));
     const text = JSON.stringify(states);
     if (text === statesTold) return;
     statesTold = text;
@@ -135,6 +135,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   /** What earlier pages sent by beacon: true when some of it had arrived, so that it waits no more. */
   async function reconcile(): Promise<boolean> {
     reconciled = true;
+    const epoch = lease.epoch();
     const ids = beacon.unanswered();
     const waiting = ids.length > 0 ? await shelves.waiting() : [];
     const asked = waiting.filter(({ id }) => ids.includes(id));
@@ -145,10 +146,12 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     );
     const arrived = answer.ok ? asked.filter(({ id }) => answer.value.held.includes(id)) : [];
     if (arrived.length === 0) return false;
-    return shelves.settle(
-      { settled: arrived.map((entry) => [entry, "accepted"]), refused: [], later: [] },
-      lease.epoch(),
-    );
+    return shelves.settle({
+      settled: arrived.map((entry) => [entry, "accepted"]),
+      refused: [],
+      later: [],
+      epoch,
+    });
   }
 
   const notSentDirectly = (entries: readonly Entry[]): void => {
@@ -163,7 +166,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     for (const one of outcome.refused) {
       const [entry, { reason }] = one;
       try {
-        await shelves.settle({ settled: [], refused: [one], later: [] }, undefined);
+        await shelves.settle({ settled: [], refused: [one], later: [] });
         aside.drop(entry.id, false);
       } catch {
         // There is nowhere to put it where its person would find it: it stays, its neighbours go on.
@@ -204,7 +207,9 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       return due(await orUnsafe(shelves.waiting(lane, limit + skip.size)));
     },
     async post(entries) {
-      const outcome = await post(calls, book.known(), entries);
+      // Now, not when the answer comes: by then another tab may be sending.
+      const epoch = lease.epoch();
+      const outcome = { ...(await post(calls, book.known(), entries)), epoch };
       const { next, device } = outcome;
       if (next === "renew" || (next && typeof next === "object" && "held" in next)) pass.drop();
       if (device && entries[0]?.generation === book.known().generation) loss.heard(device.missing);
@@ -214,7 +219,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     async settle(outcome) {
       const [first] = [...outcome.settled, ...outcome.refused];
       if (first?.[0].seq === 0) return settleAside(outcome);
-      const done = await orUnsafe(shelves.settle(outcome, lease.epoch()));
+      const done = await orUnsafe(shelves.settle(outcome));
       if (!done) lease.lost();
       return done;
     },
@@ -251,17 +256,10 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     },
   });
 
-  const openedAtMs = clock.now();
-  const elsewhere: LaneState = {
-    name: "waiting",
-    nextTryAtMs: openedAtMs,
-    why: "another tab sends",
-    asked: false,
-  };
   const watch = watchStatus({
     store,
     clock,
-    stateOf: (lane) => (lease.holds() ? sender.stateOf(lane) : (remote?.[lane] ?? elsewhere)),
+    stateOf: (lane) => (lease.holds() ? sender.stateOf(lane) : (remote?.[lane] ?? { name: "idle" })),
     sendsHere: lease.holds,
     isSafe: aside.isSafe,
     changed: (status) => exchange.tell({ type: "status", status }),

@@ -48,7 +48,7 @@ export interface Outbox {
 }
 
 export type LaneState =
-  /** Nothing waits. */
+  /** Nothing waits; or what waits has not been tried, because it is not known yet which tab sends. */
   | { readonly name: "idle" }
   | { readonly name: "sending" }
   /** `asked`: the server named this wait, so nobody may cut it short. */

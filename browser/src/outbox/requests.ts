@@ -45,6 +45,8 @@ export const written = ({ id, kind, seq, orgId, createdAt, payload }: Entry): Wr
 
 /** What became of one request. */
 export interface Outcome extends Verdict {
+  /** The lease's, as it was when the request left; undefined where no lease is needed. */
+  epoch?: number | undefined;
   /** The server's own answer to an assignment. */
   answer?: unknown;
   /** What the server counted of this device. */

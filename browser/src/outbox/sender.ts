@@ -217,7 +217,8 @@ export function createSender(parts: SenderParts): Sender {
       const { busy, held, wait, dueMs, dueAtMs } = runs[lane];
       if (held) return { name: "held", why: held };
       if (wait) return { name: "waiting", nextTryAtMs: wait.atMs, why: wait.why, asked: wait.asked };
-      if (busy || dueMs === Number.POSITIVE_INFINITY) return { name: busy ? "sending" : "idle" };
+      if (busy || dueMs <= clock.elapsed()) return { name: "sending" };
+      if (dueMs === Number.POSITIVE_INFINITY) return { name: "idle" };
       return { name: "waiting", nextTryAtMs: Math.round(dueAtMs), why: "more may come", asked: false };
     },
     added: (lane, urgent) => pump(lane, urgent ? 0 : runs[lane].gatherMs),

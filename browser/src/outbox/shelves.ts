@@ -90,8 +90,8 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
     answers: () => records<Answered>("answers"),
     change,
 
-    /** Makes an outcome lasting and tells it. False when another tab has taken over sending since `epoch`. */
-    async settle({ settled, refused, answer }: Outcome, epoch: number | undefined): Promise<boolean> {
+    /** Makes an outcome lasting and tells it. False when another tab has taken over sending since. */
+    async settle({ settled, refused, answer, epoch }: Outcome): Promise<boolean> {
       const items = refused.map(
         ([entry, why]): Undeliverable => ({ id: entry.id, entry, ...why, since: since() }),
       );
