@@ -7,6 +7,7 @@ import "./looks/banner.css";
 import "./looks/pages.css";
 import "./looks/lesson.css";
 import "./looks/saving.css";
+import "./looks/installed.css";
 import "./looks/print.css";
 import { CHANNEL as RUNTIME_STATUS } from "./feed/runtime";
 import { App } from "./pages/app";
@@ -23,6 +24,7 @@ const portal = createPortal({
   online: () => navigator.onLine,
   page: pageOf(document, window),
   sendBeacon: (path, body) => navigator.sendBeacon(path, body),
+  window,
   locks: navigator.locks,
   channel: "BroadcastChannel" in window ? new BroadcastChannel(RUNTIME_STATUS) : undefined,
 });

@@ -15,6 +15,7 @@ import { SaveLine, Standing } from "./save-line";
 import { SignInPage } from "./sign-in";
 import { SignInAgain } from "./sign-in-again";
 import { SignOut } from "./sign-out";
+import { UpdateToast } from "./update-toast";
 import { PortalContext, usePortal } from "./use-portal";
 import { WaitingPage } from "./waiting";
 
@@ -26,6 +27,7 @@ export function App({ portal }: { portal: Portal }) {
     <PortalContext.Provider value={portal}>
       <LocationProvider scope={OUR_PAGES}>
         <Frame />
+        <UpdateToast portal={portal} />
       </LocationProvider>
     </PortalContext.Provider>
   );

@@ -1,6 +1,7 @@
 import { type Entry, isOpen, newest } from "../state/entries";
 import type { Course, LessonRow } from "../wire/shapes";
 import { Heading } from "./heading";
+import { KeepOffline } from "./keep-offline";
 import { Mark } from "./marks";
 import { AsOf, NothingYet } from "./read-state";
 import { SIGNS, Ticks } from "./ticks";
@@ -24,7 +25,8 @@ export function completionOf(
 }
 
 export function CoursePage({ courseId = "" }: { courseId?: string }) {
-  const { reads, outbox } = usePortal();
+  const portal = usePortal();
+  const { reads, outbox } = portal;
   const read = reads.course(courseId);
   const shown = useRead(read);
   const retry = () => void read.load();
@@ -60,6 +62,7 @@ export function CoursePage({ courseId = "" }: { courseId?: string }) {
           <LessonItem key={lesson.id} courseId={course.id} lesson={lesson} entry={done(lesson)} />
         ))}
       </ol>
+      <KeepOffline course={course} portal={portal} />
       {course.licence && <p class="small">Licence of the content: {course.licence}</p>}
       <AsOf shown={shown} onRetry={retry} />
     </>

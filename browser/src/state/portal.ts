@@ -5,9 +5,11 @@ import { mintId } from "../core/ids";
 import { openOutbox, type Page } from "../outbox/index";
 import { createCalls } from "../wire/calls";
 import { createWire } from "../wire/client";
+import { markOf as whoseMarkOf } from "../wire/worker-words";
 import { authorizer } from "./authorize";
 import { halfTypedIn } from "./half-typed";
 import { watchHealth } from "./health";
+import { createInstalled } from "./installed";
 import { keepIn } from "./keep";
 import { createOutboxState } from "./outbox";
 import { createReads } from "./reads";
@@ -26,6 +28,8 @@ export interface Ground {
   online: () => boolean;
   page: Page;
   sendBeacon: (path: string, body: Blob) => boolean;
+  /** For what stands on the device beside the outbox: the worker and its caches. */
+  window?: Window & typeof globalThis;
   /** By these the tabs of a browser share one view of the service. */
   locks: LockManager | undefined;
   channel: BroadcastChannel | undefined;
@@ -42,16 +46,22 @@ export function createPortal({
   online,
   page,
   sendBeacon,
+  window,
   locks,
   channel,
 }: Ground) {
   const keep = keepIn(storageOf);
   const sealed = sealedIn(keep);
-  const halfTyped = halfTypedIn(keepIn(tabStorageOf));
+  const tabKeep = keepIn(tabStorageOf);
+  const halfTyped = halfTypedIn(tabKeep);
   const wire = createWire({
     fetch,
     clock,
     csrfToken: () => session.session.peek()?.csrfToken ?? undefined,
+    whose: () => {
+      const owner = session.owner.peek();
+      return owner && whoseMarkOf(owner);
+    },
   });
   const calls = createCalls(wire);
   const session = createSession(calls, keep, clock);
@@ -109,9 +119,11 @@ export function createPortal({
     ownerBefore = ownerNow;
   });
 
+  const installed = createInstalled({ wire, clock, session, outbox, reads, keep, tabKeep, window });
+
   /** What a page still has to say in its person's name, asked for while they can send it. */
   const beforeSignOut = new Set<() => void>();
 
   // `wire`: for calls that only pages loaded later make, such as an administrator's.
-  return { session, reads, outbox, sealed, halfTyped, health, clock, beforeSignOut, wire };
+  return { session, reads, outbox, sealed, halfTyped, health, clock, beforeSignOut, wire, installed };
 }

@@ -1,0 +1,33 @@
+import type { Portal } from "../state/portal";
+
+/** Another build of the page is there. It never interrupts: the person says when. */
+export function UpdateToast({ portal }: { portal: Portal }) {
+  const { update } = portal.installed;
+  const state = update.state.value;
+  return (
+    <div class="toast-place" role="status">
+      {state.name === "ready" && (
+        <div class="toast">
+          <p>A new version is ready. You stay where you are, and nothing you did is lost.</p>
+          <div class="buttons">
+            <button type="button" onClick={() => void update.accept()}>
+              Use it now
+            </button>
+            <button type="button" class="quiet" onClick={update.later}>
+              Later
+            </button>
+          </div>
+        </div>
+      )}
+      {state.name === "updating" && (
+        <div class="toast">
+          <p>
+            {state.waits
+              ? "The new version comes as soon as what you did is safe…"
+              : "The new version is coming…"}
+          </p>
+        </div>
+      )}
+    </div>
+  );
+}

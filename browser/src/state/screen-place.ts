@@ -1,0 +1,53 @@
+/** Where a reader stood: how far down, and how far into a film or a recording. */
+import type { Clock } from "../core/clock";
+import type { Screen } from "./screen";
+
+const LOOK_EVERY_MS = 100;
+/** The page's content comes later than the page; who has waited so long has looked elsewhere. */
+const LONGEST_MS = 8_000;
+const TOUCHES = ["wheel", "touchstart", "keydown", "pointerdown"] as const;
+
+export function keepPlace(screen: Screen, window: Window, document: Document, clock: Clock): void {
+  const players = () => [...document.querySelectorAll<HTMLMediaElement>("#main video, #main audio")];
+  screen.rememberScreen("scroll", () => window.scrollY);
+  screen.rememberScreen("players", () => players().map(({ currentTime }) => currentTime));
+  const top = screen.restored("scroll");
+  const times = screen.restored("players");
+  if (typeof top === "number" && top > 0) goBack(top);
+  if (Array.isArray(times) && times.some((time) => time > 0)) wind(times);
+
+  function soon(isDone: () => boolean): void {
+    const untilMs = clock.elapsed() + LONGEST_MS;
+    const look = () => {
+      if (!isDone() && clock.elapsed() < untilMs) clock.after(LOOK_EVERY_MS, look);
+    };
+    look();
+  }
+
+  function goBack(top: number): void {
+    let touched = false;
+    const touch = () => {
+      touched = true;
+    };
+    for (const name of TOUCHES) window.addEventListener(name, touch, { passive: true, once: true });
+    soon(() => {
+      if (touched) return true;
+      const room = document.documentElement.scrollHeight - window.innerHeight;
+      if (room < top) return false;
+      window.scrollTo({ top, behavior: "instant" });
+      return true;
+    });
+  }
+
+  function wind(times: readonly unknown[]): void {
+    soon(() => {
+      const there = players();
+      if (there.length < times.length) return false;
+      there.forEach((player, at) => {
+        const time = times[at];
+        if (typeof time === "number") player.currentTime = time;
+      });
+      return true;
+    });
+  }
+}
