@@ -1,0 +1,173 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useLocation } from "preact-iso";
+import {
+  type AssignDraft,
+  assignedOf,
+  dueAtOf,
+  EMPTY_DRAFT,
+  faultsOf,
+  LONGEST_NOTE,
+} from "../../state/admin-draft";
+import { Heading } from "../heading";
+import { Modal } from "../modal";
+import { NothingYet } from "../read-state";
+import { counted, onDay } from "../words";
+import { Acts } from "./acts";
+import { ChooseByFile } from "./choose-by-file";
+import { ChooseBySearch } from "./choose-by-search";
+import { Chosen } from "./chosen";
+import { useCourses } from "./courses";
+import { useAdmin } from "./use-admin";
+
+export const learners = (count: number): string => counted(count, "learner", "learners");
+
+export function AssignPage() {
+  const { draft, assigning, bulkHold } = useAdmin();
+  const { query } = useLocation();
+  const { read, shown } = useCourses();
+  const [by, setBy] = useState<"search" | "file">("search");
+  const [faults, setFaults] = useState<string[]>([]);
+  const [reviewing, setReviewing] = useState(false);
+  const log = useRef<HTMLElement>(null);
+
+  const set = (change: Partial<AssignDraft>) => {
+    draft.value = { ...draft.value, ...change };
+    setFaults([]);
+  };
+  useEffect(() => {
+    if (query.course) set({ courseId: query.course });
+  }, [query.course]);
+
+  const courses = shown.value?.items;
+  if (courses === undefined) {
+    return <NothingYet shown={shown} what="the courses" onRetry={() => void read.load()} />;
+  }
+  const { courseId, chosen, dueDay, note } = draft.value;
+  const course = courses.find(({ id }) => id === courseId);
+  const held = chosen.size > 1 ? bulkHold.value : undefined;
+
+  function review(event: Event) {
+    event.preventDefault();
+    const found = faultsOf({ ...draft.value, courseId: course?.id ?? "" });
+    setFaults(found);
+    if (found.length === 0 && held === undefined) setReviewing(true);
+  }
+
+  function assign() {
+    if (course === undefined) return;
+    assigning.assign(assignedOf(draft.value, course.title));
+    draft.value = { ...EMPTY_DRAFT, courseId: course.id };
+    setReviewing(false);
+    log.current?.focus();
+  }
+
+  return (
+    <>
+      <Heading title="Assign a course" />
+      <form onSubmit={review}>
+        <label class="field">
+          Course
+          <select value={course?.id ?? ""} onChange={(event) => set({ courseId: event.currentTarget.value })}>
+            <option value="">Choose one</option>
+            {courses.map(({ id, title, archived }) => (
+              <option key={id} value={id}>
+                {title}
+                {archived && " (hidden from learners)"}
+              </option>
+            ))}
+          </select>
+        </label>
+        <fieldset class="choices">
+          <legend>Whom</legend>
+          <div class="buttons">
+            {(["search", "file"] as const).map((way) => (
+              <label class="choice" key={way}>
+                <input type="radio" name="by" checked={by === way} onChange={() => setBy(way)} />
+                {way === "search" ? "By search" : "By a file"}
+              </label>
+            ))}
+          </div>
+          {/* Both stay: what was typed or read is there again after a look at the other. */}
+          <div hidden={by !== "search"}>
+            <ChooseBySearch courseId={course?.id ?? ""} />
+          </div>
+          <div hidden={by !== "file"}>
+            <ChooseByFile />
+          </div>
+          <Chosen />
+        </fieldset>
+        <div class="filters">
+          <label class="field">
+            Due on <span class="small">(may stay empty)</span>
+            <input
+              type="date"
+              value={dueDay}
+              onInput={(event) => set({ dueDay: event.currentTarget.value })}
+            />
+          </label>
+          <label class="field">
+            Note to the learners <span class="small">(may stay empty)</span>
+            <input
+              type="text"
+              maxLength={LONGEST_NOTE}
+              value={note}
+              onInput={(event) => set({ note: event.currentTarget.value })}
+            />
+          </label>
+        </div>
+        <p class="form-problem" role="alert">
+          {faults.join(" ")}
+        </p>
+        <p class="note bulk-hold" role="status">
+          {held}
+        </p>
+        <button type="submit" disabled={held !== undefined}>
+          See what will happen
+        </button>
+      </form>
+      {reviewing && course && (
+        <Review courseTitle={course.title} onAssign={assign} onClose={() => setReviewing(false)} />
+      )}
+      <Acts section={log} />
+    </>
+  );
+}
+
+/** What will happen, before it does. */
+function Review(props: { courseTitle: string; onAssign: () => void; onClose: () => void }) {
+  const { draft, bulkHold } = useAdmin();
+  const { chosen, dueDay, note } = draft.value;
+  const closed = [...chosen.values()].filter(({ active }) => !active);
+  const dueAt = dueAtOf(dueDay);
+  const held = chosen.size > 1 ? bulkHold.value : undefined;
+  return (
+    <Modal title={`Assign “${props.courseTitle}”?`} onClose={props.onClose}>
+      <ul>
+        <li>
+          {learners(chosen.size)} will get it{dueAt ? `, due on ${onDay(dueAt)}` : ", without a due day"}.
+        </li>
+        <li>Who has it already keeps it, with this due day and this note.</li>
+        {note.trim() && <li>They read the note: “{note.trim()}”</li>}
+        {closed.length > 0 && (
+          <li>
+            {learners(closed.length)} will be refused, because they are closed:{" "}
+            {closed.map(({ name }) => name).join(", ")}.
+          </li>
+        )}
+        <li>
+          It is kept on this device first and sent when the server can be reached; you see below what became
+          of it.
+        </li>
+      </ul>
+      {held && <p class="note">{held}</p>}
+      <div class="buttons">
+        <button type="button" onClick={props.onAssign} disabled={held !== undefined}>
+          Assign to {learners(chosen.size)}
+        </button>
+        <button type="button" class="quiet" onClick={props.onClose}>
+          Go back
+        </button>
+      </div>
+    </Modal>
+  );
+}

@@ -1,0 +1,113 @@
+import { createContext } from "preact";
+import { useContext, useEffect, useRef, useState } from "preact/hooks";
+import type { Problem } from "../../core/problem";
+import type { Admin } from "../../state/admin";
+import type { Answer } from "../../wire/client";
+import { usePortal } from "../use-portal";
+
+export const AdminContext = createContext<Admin | undefined>(undefined);
+
+export function useAdmin(): Admin {
+  const admin = useContext(AdminContext);
+  if (admin === undefined) throw new Error("an administrator's page stands outside of the others");
+  return admin;
+}
+
+export interface Sent<T> {
+  readonly busy: boolean;
+  readonly problem?: Problem;
+  readonly done?: T;
+}
+
+/**
+ * A change that goes straight to the server, and how it went. Nothing is tried again by itself and nothing
+ * that was typed is thrown away: a person sees what came of it and decides.
+ */
+export function useChange<T>() {
+  const { session } = usePortal();
+  const [sent, setSent] = useState<Sent<T>>({ busy: false });
+  async function send(ask: () => Promise<Answer<T>>): Promise<T | undefined> {
+    if (sent.busy) return undefined;
+    setSent({ busy: true });
+    const answer = await ask();
+    if (answer.ok) {
+      setSent({ busy: false, done: answer.value });
+      return answer.value;
+    }
+    setSent({ busy: false, problem: answer.problem });
+    if (answer.problem.family === "signIn") session.expire();
+    return undefined;
+  }
+  return { ...sent, send, clear: () => setSent({ busy: false }) };
+}
+
+interface Page<T> {
+  readonly items: readonly T[];
+  readonly next: string | null;
+  readonly total?: number;
+}
+
+export interface Paged<T> {
+  /** Of the last question that was answered; undefined before the first one. */
+  readonly items?: readonly T[];
+  readonly next: string | null;
+  readonly total?: number;
+  readonly loading: boolean;
+  readonly problem?: Problem;
+  more(): void;
+  again(): void;
+}
+
+/** A long list, page after page. Another `key` is another question; the old answer stays until the new one is there. */
+export function usePaged<T>(key: string, ask: (after?: string) => Promise<Answer<Page<T>>>): Paged<T> {
+  const { session, health } = usePortal();
+  const [state, setState] = useState<Omit<Paged<T>, "more" | "again">>({ next: null, loading: true });
+  const turn = useRef(0);
+
+  async function load(after?: string): Promise<void> {
+    turn.current += 1;
+    const mine = turn.current;
+    setState(({ problem, ...before }) => ({ ...before, loading: true }));
+    const answer = await ask(after);
+    if (mine !== turn.current) return;
+    if (!answer.ok) {
+      const { problem } = answer;
+      setState((before) => ({ ...before, problem, loading: false }));
+      if (problem.family === "signIn") session.expire();
+      return;
+    }
+    const { items, next, total } = answer.value;
+    setState((before) => ({
+      items: after === undefined ? items : [...(before.items ?? []), ...items],
+      next,
+      ...(total !== undefined && { total }),
+      loading: false,
+    }));
+  }
+
+  useEffect(() => void load(), [key]);
+  const reached = health.service.value.reach === "reached";
+  useEffect(() => {
+    if (reached && state.problem && state.problem.family !== "refused") void load();
+  }, [reached]);
+
+  return {
+    ...state,
+    more: () => {
+      if (state.next !== null && !state.loading) void load(state.next);
+    },
+    again: () => void load(),
+  };
+}
+
+const PAUSE_MS = 300;
+
+/** What somebody types, a moment after they stopped. */
+export function usePause(text: string): string {
+  const [settled, setSettled] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(text), PAUSE_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return settled;
+}

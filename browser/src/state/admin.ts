@@ -1,0 +1,76 @@
+/** What an administrator's pages stand on: put together when the first of them is opened. */
+import { computed, type ReadonlySignal, signal } from "@preact/signals";
+import type { Status } from "../outbox/port";
+import { type AdminCalls, createAdminCalls } from "../wire/admin";
+import type { Health } from "../wire/shapes";
+import { type AssigningState, followAssigning } from "./admin-assigning";
+import { type AssignDraft, EMPTY_DRAFT } from "./admin-draft";
+import { keepIn } from "./keep";
+import type { Portal } from "./portal";
+import { markOf, type Owner } from "./session";
+
+export interface Admin {
+  readonly calls: AdminCalls;
+  readonly assigning: AssigningState;
+  /** Counts the effects that were applied while these pages are open: what was read before is old. */
+  readonly applied: ReadonlySignal<number>;
+  /** Why more than one learner can't be assigned at once now; undefined while it can. */
+  readonly bulkHold: ReadonlySignal<string | undefined>;
+  /** The assignment being made; it outlives a look at another page. */
+  readonly draft: { value: AssignDraft };
+}
+
+const made = new WeakMap<Portal, { mark: string; admin: Admin }>();
+
+/** One for each person who uses the page: the next one begins anew. */
+export function adminOf(portal: Portal, owner: Owner): Admin {
+  const mark = markOf(owner);
+  const known = made.get(portal);
+  if (known?.mark === mark) return known.admin;
+  const admin = createAdmin(portal, owner);
+  made.set(portal, { mark, admin });
+  return admin;
+}
+
+function createAdmin({ wire, outbox, health, clock }: Portal, owner: Owner): Admin {
+  const calls = createAdminCalls(wire);
+  const applied = signal(0);
+  return {
+    calls,
+    applied,
+    assigning: followAssigning({
+      outbox,
+      calls,
+      clock,
+      owner,
+      keep: keepIn(() => localStorage),
+      onApplied: () => {
+        applied.value += 1;
+      },
+    }),
+    bulkHold: computed(() => bulkHold(outbox.status.value, health.service.value.health)),
+    draft: signal(EMPTY_DRAFT),
+  };
+}
+
+/** From here on a backlog holds up bulk work; the server tells its own figure. */
+const LARGEST_BACKLOG = 50;
+
+export function bulkHold(status: Pick<Status, "backlog">, health: Health | undefined): string | undefined {
+  const largest = health?.offlineQueue?.warnAt ?? LARGEST_BACKLOG;
+  const { backlog } = status;
+  if (backlog > largest) {
+    return (
+      `${backlog} things on this device wait to be sent. ` +
+      `Assigning to many at once goes on when ${largest} or fewer are left; one learner at a time works now.`
+    );
+  }
+  const waiting = health?.org?.backlog ?? health?.offlineQueue?.backlog ?? 0;
+  if (waiting > largest) {
+    return (
+      `${waiting} things of your organisation are saved on the server and wait to be applied. ` +
+      `Assigning to many at once goes on when ${largest} or fewer are left; one learner at a time works now.`
+    );
+  }
+  return undefined;
+}
