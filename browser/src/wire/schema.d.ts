@@ -212,6 +212,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/deadletters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The org's work that could not be counted, and why
+         * @description Action `deadletter.org`.
+         */
+        get: operations["get_api_admin_deadletters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/offline/deadletters": {
         parameters: {
             query?: never;
@@ -282,7 +302,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Send a dead letter through again
+         * Send a dead letter through again, with a corrected body if there is one
          * @description Action `deadletter.settle`.
          */
         post: operations["post_api_admin_offline_deadletters_letter_id_redrive"];
@@ -680,6 +700,26 @@ export interface paths {
          * @description Action `course.read`.
          */
         get: operations["get_api_client_courses_course_id_lessons_lesson_id_"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/client/deadletters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One's own work that could not be counted, and why
+         * @description Action `deadletter.own`.
+         */
+        get: operations["get_api_client_deadletters"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1300,7 +1340,11 @@ export interface components {
          */
         DeadLetter: {
             code: string;
+            /** @default null */
+            corrected?: unknown | null;
             eventId: string;
+            /** @default  */
+            hint?: string;
             id: string;
             kind: string;
             lane: string;
@@ -1312,6 +1356,8 @@ export interface components {
             /** @default null */
             record?: unknown | null;
             redrives: number;
+            /** @default  */
+            rule?: string;
             settledAt: string | null;
             settledBy: string | null;
             settledWhy: string | null;
@@ -1659,7 +1705,7 @@ export interface components {
         };
         /**
          * LetterFilter
-         * @description Which letters to list, oldest first.
+         * @description Which letters to list, oldest first; `from` and `to` are of their records' receipt.
          */
         LetterFilter: {
             /** @default null */
@@ -1667,11 +1713,15 @@ export interface components {
             /** @default null */
             code?: string | null;
             /** @default null */
+            from?: string | null;
+            /** @default null */
             kind?: string | null;
             /** @default 100 */
             limit?: number;
             /** @default null */
             status?: string | null;
+            /** @default null */
+            to?: string | null;
             /** @default null */
             userId?: string | null;
         };
@@ -1904,6 +1954,32 @@ export interface components {
             table?: "completed" | "courses" | "events" | "heard";
         };
         /**
+         * OwnLetter
+         * @description One piece of work that could not be counted. Times RFC 3339 UTC.
+         */
+        OwnLetter: {
+            course: string | null;
+            id: string;
+            lesson: string | null;
+            now: string;
+            occurredAt: string;
+            receivedAt: string;
+            settledAt: string | null;
+            settledWhy: string | null;
+            status: string;
+            userId: string;
+            userName: string;
+            what: string;
+            why: string;
+        };
+        /**
+         * OwnLetters
+         * @description The newest first.
+         */
+        OwnLetters: {
+            items: components["schemas"]["OwnLetter"][];
+        };
+        /**
          * PeopleFilter
          * @description Whom to list. `search` is found anywhere in name or address; `withoutCourse` leaves out who has it.
          */
@@ -2039,6 +2115,14 @@ export interface components {
         RecentFilter: {
             /** @default 20 */
             limit?: number;
+        };
+        /**
+         * Redrive
+         * @description A body to apply in the place of the record's own, and why; both or neither.
+         */
+        Redrive: {
+            body: unknown;
+            reason: string;
         };
         /**
          * Refusal
@@ -4208,6 +4292,161 @@ export interface operations {
             };
         };
     };
+    get_api_admin_deadletters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnLetters"];
+                };
+            };
+            /** @description A problem document. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_api_admin_offline_deadletters: {
         parameters: {
             query?: {
@@ -4215,6 +4454,8 @@ export interface operations {
                 code?: string | null;
                 kind?: string | null;
                 userId?: string | null;
+                from?: string | null;
+                to?: string | null;
                 limit?: number;
                 after?: string | null;
             };
@@ -4697,7 +4938,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Redrive"];
+            };
+        };
         responses: {
             /** @description As asked. */
             200: {
@@ -8354,6 +8599,161 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A problem document. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_client_deadletters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnLetters"];
+                };
             };
             /** @description A problem document. */
             400: {

@@ -48,6 +48,8 @@ TABLE: Final[dict[str, Rule]] = {
     "course.read": _row("own org", "learner", "admin", "service"),
     "loss.report": _row("own org", "learner", "admin", "service"),
     "receipts.read": _row("own org", "learner", "admin", "service"),
+    "deadletter.own": _row("own org", "learner", "admin", "service"),
+    "deadletter.org": _row("own org", "admin", "service"),
     "assignment.send": _row("own org", "admin", "service"),
     "assignment.read": _row("own org", "admin", "service"),
     "course.read.all": _row("own org", "admin", "service"),

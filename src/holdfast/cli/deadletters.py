@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import uvloop
 
 from holdfast.cli import say
 from holdfast.cli.desk import Desk, desk, org_id
+from holdfast.core.errors import Rejected
 
 _OPTIONS = (
     click.option(
@@ -52,14 +54,18 @@ def deadletters() -> None:
 )
 @click.option("--code", help="Only letters parked for this code.")
 @click.option("--kind", help="Only letters of this kind of event.")
+@click.option("--user", help="Only letters of this user's id.")
+@click.option("--from", "from_", help="Only records received from then on: 2026-11-23T08:00:00+01:00.")
+@click.option("--to", help="Only records received before then.")
 @click.option(
     "--limit", default=100, show_default=True, type=click.IntRange(1, 500), help="How many at most."
 )
 @_common
 @say.clear_errors
-def listing(status: str | None, code: str | None, kind: str | None, limit: int, **at: Any) -> None:  # noqa: ANN401
+def listing(**at: Any) -> None:  # noqa: ANN401
     """List letters, the oldest first."""
-    chosen = {"status": status, "code": code, "kind": kind, "limit": str(limit)}
+    chosen = {name: at[name] for name in ("status", "code", "kind", "to")}
+    chosen |= {"userId": at["user"], "from": at["from_"], "limit": str(at["limit"])}
     params = {name: value for name, value in chosen.items() if value is not None}
     page = _ask(at, lambda here, org: here.call("GET", _PATH, org=org, params=params))
     if at["json_"]:
@@ -82,11 +88,25 @@ def show(letter_id: str, **at: Any) -> None:  # noqa: ANN401
 
 @deadletters.command()
 @click.argument("letter_id")
+@click.option(
+    "--body",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with a corrected body, applied in the place of the record's own.",
+)
+@click.option("--reason", help="Why the body is another; needed with --body.")
 @_common
 @say.clear_errors
-def redrive(letter_id: str, **at: Any) -> None:  # noqa: ANN401
+def redrive(letter_id: str, body: Path | None, reason: str | None, **at: Any) -> None:  # noqa: ANN401
     """Send one letter through again, with its old id."""
-    letter = _ask(at, lambda here, org: here.call("POST", f"{_PATH}/{letter_id}/redrive", org=org))
+    sent: bytes | None = None
+    if body is not None:
+        try:
+            read = msgspec.json.decode(body.read_bytes(), type=msgspec.Raw)
+        except msgspec.DecodeError as fault:
+            raise Rejected(f"{body} is not JSON: {fault}", code="malformed") from fault
+        sent = msgspec.json.encode({"body": read, "reason": reason or ""})
+    path = f"{_PATH}/{letter_id}/redrive"
+    letter = _ask(at, lambda here, org: here.call("POST", path, org=org, content=sent))
     _told(letter, at)
     if letter["status"] != "redriven":
         raise SystemExit(1)

@@ -161,17 +161,22 @@ class Applier:
         return True
 
     async def redrive(
-        self, org: str | None, letter_id: str, actor: str, note: Callable[[Tx], None]
+        self,
+        org: str | None,
+        letter_id: str,
+        actor: str,
+        note: Callable[[Tx], None],
+        body: bytes | None = None,
     ) -> DeadLetter:
         """Send one dead letter through again, with its old id; `note` writes the audit beside it.
 
-        Raises Rejected `not_found`, Conflict `settled` or `exhausted`.
+        `body` and what it raises: see `redrive_one`.
         """
         now = rfc3339(self._clock.now_s())
 
         def work(tx: Tx) -> DeadLetter:
             note(tx)
-            return redrive_one(tx, self._kinds, letter_id, actor, now, org)
+            return redrive_one(tx, self._kinds, letter_id, actor, now, org, body)
 
         return await self._store.run(None, work)
 

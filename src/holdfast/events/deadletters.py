@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from sqlalchemy import Row, select, tuple_, update
 
-from holdfast.core.errors import Conflict, Rejected
+from holdfast.core.errors import CODES, Conflict, Rejected
 from holdfast.journal.record import Record
 from holdfast.store import schema
 from holdfast.store.port import Tx
@@ -49,7 +49,27 @@ class DeadLetter(msgspec.Struct, rename="camel"):
     settled_at: str | None
     settled_by: str | None
     settled_why: str | None
+    rule: str = ""
+    """What the code means, and so which rule the record breaks."""
+    hint: str = ""
+    """What to do about it."""
+    corrected: msgspec.Raw | None = None
+    """The body that a person sent through in the place of the record's own."""
     record: msgspec.Raw | None = None
+
+
+HINTS: Final = {
+    "course_unknown": "Import the course or lesson, then redrive; or redrive with a body that names "
+    "the right one; or discard.",
+    "not_a_member": "Make the person an active member again and redrive; or discard.",
+    "forbidden": "Give the sender the role back and redrive; or let another do it, and discard.",
+    "conflict": "Discard it with a reason: another body with this id had its effect.",
+    "unknown_kind": "Bring the portal up to the version that knows this kind, then redrive.",
+    "invalid": "Redrive with a corrected body; or discard.",
+    "poison": "Report it with the record; redrive after the mend, or with a corrected body.",
+}
+"""code -> what an operator does about a letter."""
+_OTHERWISE: Final = "Mend what the reason names, then redrive; or discard with a reason."
 
 
 def park(tx: Tx, record: Record, envelope: Stated, code: str, reason: str, now: str) -> bool:
@@ -73,17 +93,21 @@ def park(tx: Tx, record: Record, envelope: Stated, code: str, reason: str, now: 
     return tx.run(statement.on_conflict_do_nothing()) == 1
 
 
-def letters(
+def letters(  # noqa: PLR0913 - each narrows the listing by one thing
     tx: Tx,
     *,
     status: str | None = None,
     code: str | None = None,
     kind: str | None = None,
     user: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
     limit: int = 100,
     after: str | None = None,
 ) -> list[DeadLetter]:
     """Letters, the oldest first, without their records. `after`: the `place` of the last one seen.
+
+    `since` and `until`: when their records were received, RFC 3339 UTC; `since` is in, `until` is not.
 
     Raises Rejected for an `after` that is no letter's place.
     """
@@ -91,6 +115,10 @@ def letters(
     for column, value in (("status", status), ("code", code), ("kind", kind), ("user_id", user)):
         if value is not None:
             statement = statement.where(_letters.c[column] == value)
+    if since is not None:
+        statement = statement.where(_letters.c.received_at >= since)
+    if until is not None:
+        statement = statement.where(_letters.c.received_at < until)
     if after is not None:
         statement = statement.where(tuple_(*_ORDER) > _read_place(after))
     return [_letter(row) for row in tx.rows(statement)]
@@ -117,6 +145,7 @@ def show(tx: Tx, letter_id: str, org: str | None = None) -> DeadLetter:
     """One letter with its record, of one org or of any. Raises Rejected `not_found`."""
     row = find(tx, letter_id, org)
     letter = _letter(row)
+    letter.corrected = msgspec.Raw(row.corrected) if row.corrected is not None else None
     try:
         msgspec.json.decode(row.record)
         letter.record = msgspec.Raw(row.record)
@@ -174,6 +203,20 @@ def count_redrive(tx: Tx, row: Row[Any], code: str, reason: str) -> None:
     tx.run(_this(row).values(redrives=tries, status=status, code=code, reason=reason[:2000]))
 
 
+def correct(tx: Tx, row: Row[Any], body: bytes) -> None:
+    """Keep a corrected body beside the original record."""
+    tx.run(_this(row).values(corrected=body))
+
+
+def corrections(tx: Tx, org: str) -> dict[tuple[str, int], bytes]:
+    """(event id, digest) -> the body that was applied in the place of the record's own."""
+    wanted = (_letters.c.event_id, _letters.c.digest, _letters.c.corrected)
+    statement = select(*wanted).where(
+        _letters.c.org_id == org, _letters.c.status == "redriven", _letters.c.corrected.is_not(None)
+    )
+    return {(row.event_id, row.digest): row.corrected for row in tx.rows(statement)}
+
+
 def require_open(row: Row[Any]) -> None:
     """Refuse to redrive what is settled or exhausted. Raises Conflict."""
     if row.status == "exhausted":
@@ -217,4 +260,6 @@ def _letter(row: Row[Any]) -> DeadLetter:
         settled_at=row.settled_at,
         settled_by=row.settled_by,
         settled_why=row.settled_why,
+        rule=CODES[row.code][1] if row.code in CODES else "",
+        hint=HINTS.get(row.code, _OTHERWISE),
     )

@@ -79,3 +79,8 @@ def read_record(record: Record) -> Entry | Parked:
         )
         return Parked(Entry(record, nobody, record.digest), "poison", str(fault))
     return Entry(record, envelope, int(envelope.digest, 16))
+
+
+def with_body(entry: Entry, body: bytes) -> Entry:
+    """The same event with another body; its digest stays that of the record."""
+    return entry._replace(envelope=msgspec.structs.replace(entry.envelope, body=msgspec.Raw(body)))

@@ -12,7 +12,7 @@ from sqlalchemy import Row, select, tuple_
 from holdfast.core.errors import Conflict, Corrupt
 from holdfast.events import deadletters, marks
 from holdfast.events.batch import BREAKER_LEAST, LaneStopped
-from holdfast.events.entry import Entry, Kinds, Parked, read_record
+from holdfast.events.entry import Entry, Kinds, Parked, read_record, with_body
 from holdfast.events.kind import Kind
 from holdfast.events.redrive import redrive_one
 from holdfast.events.replay import LETTER_ORDER, Request, Tally, letters
@@ -125,6 +125,7 @@ def _sorted(tx: Tx, kinds: Kinds, entries: Sequence[Entry], tally: Tally) -> tup
     for entry in entries:
         ids[entry.envelope.org_id].append(entry.envelope.id)
     known = marks.known(tx, ids)
+    mended = deadletters.corrections(tx, entries[0].envelope.org_id) if known else {}
     unmarked = [e for e in entries if (e.envelope.org_id, e.envelope.id) not in known]
     parked = _lettered(tx, unmarked)
     fresh: list[Entry] = []
@@ -144,7 +145,8 @@ def _sorted(tx: Tx, kinds: Kinds, entries: Sequence[Entry], tally: Tally) -> tup
             if found is not None and not found[0].repeats:
                 tally.counts.already += 1
             else:
-                again.append(entry)
+                body = mended.get((entry.envelope.id, entry.digest))
+                again.append(entry if body is None else with_body(entry, body))
     return fresh, again
 
 
@@ -218,7 +220,7 @@ def replay_letters(  # noqa: PLR0917 - what a part is, in the order it is named 
             tally.counts.refused -= 1
             continue
         if letter.status == "redriven":
-            name = "applied" if letter.settled_why == "applied" else "already"
+            name = "already" if letter.settled_why == "was applied already" else "applied"
             setattr(tally.counts, name, getattr(tally.counts, name) + 1)
         else:
             tally.problem(row.event_id, row.kind, letter.code, letter.reason)

@@ -89,6 +89,12 @@ class Door:
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> Any:  # noqa: ANN401
         call = self._call
+        if (
+            call.may_be_empty
+            and headers.get("content-length", "0") == "0"
+            and "transfer-encoding" not in headers
+        ):
+            return None
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
         wanted = call.reads if call.body is bytes else "application/json"
         # Beacons can't set a content type other than these without asking first.

@@ -105,5 +105,7 @@ class Call(NamedTuple):
     """The largest body it reads."""
     beacon: bool = False
     """Whether the CSRF token may stand in the body instead of a header; the handler checks it then."""
+    may_be_empty: bool = False
+    """Whether a request without a body is heard; the handler gets None then."""
     etag: bool = False
     """Whether the answer carries an ETag and If-None-Match is heard."""

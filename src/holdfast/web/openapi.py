@@ -79,7 +79,7 @@ def _operation(call: Call, by_type: dict[Any, Any], components: dict[str, Any]) 
     if call.body is not None:
         media = call.reads if call.body is bytes else "application/json"
         schema = {"type": "string", "format": "binary"} if call.body is bytes else by_type[call.body]
-        operation["requestBody"] = {"required": True, "content": {media: {"schema": schema}}}
+        operation["requestBody"] = {"required": not call.may_be_empty, "content": {media: {"schema": schema}}}
     return operation
 
 

@@ -340,3 +340,21 @@ def test_a_service_replays_its_own_org_from_the_command_line(portal: Served) -> 
     assert holdfast("replay", "--org", "tidewater", *asked).json["status"] == "done"
     said = holdfast("replay", "--org", "highland", *asked)
     assert (said.status, said.json["error"]["code"]) == (1, "org_forbidden")
+
+
+def test_a_letter_is_mended_with_a_corrected_body_from_the_command_line(
+    portal: Served, tmp_path: Path
+) -> None:
+    where = ("--data", str(portal.data), "--json")
+    with portal.client("ada") as ada:
+        course, lesson = lesson_of(ada)
+        event = completed("no-such-course", lesson)
+        ada.post("/api/client/progress/batch", json={"events": [event]})
+    found = until(lambda: holdfast("deadletters", "list", "--user", "demo-ada", *where).json["items"])
+    letter = next(one for one in found if one["eventId"] == event["id"])
+    (tmp_path / "body.json").write_text(json.dumps({"courseId": course, "lessonId": lesson}))
+    mended = ("deadletters", "redrive", letter["id"], "--body", str(tmp_path / "body.json"), *where)
+    assert holdfast(*mended).status == 1, "without a reason"
+    assert holdfast(*mended, "--reason", "the course's id was misspelt").json["status"] == "redriven"
+    late = holdfast("deadletters", "list", "--from", "2099-01-01T00:00:00Z", *where)
+    assert late.json["items"] == []

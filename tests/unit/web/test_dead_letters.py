@@ -1,14 +1,19 @@
 """Dead letters over HTTP: list, show, redrive, discard; each org's own, and every act audited."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import select
 
+from holdfast.core.errors import CODES
 from holdfast.store import schema
-from tests.unit.web.portals import House, completed, house, problem
+from holdfast.store.port import Tx
+from tests.unit.web.portals import House, completed, house, problem, recorded
 
 LETTERS = "/api/admin/offline/deadletters"
 
@@ -159,3 +164,159 @@ async def test_what_came_again_by_itself_is_settled_without_a_second_effect(port
     assert (said["status"], said["settledWhy"]) == ("redriven", "was applied already")
     ledger = (await olu.get("/api/admin/offline/ledger")).json()
     assert ledger["balanced"], ledger
+
+
+async def test_letters_are_listed_by_when_their_records_were_received(portal: House) -> None:
+    letter = await park(portal)
+    olu = portal.person("olu")
+    at = datetime.fromisoformat(letter["receivedAt"])
+    for begin, end, number in ((0, 1, 1), (1, 2, 0), (-1, 0, 0)):
+        edges = [at + timedelta(milliseconds=each) for each in (begin, end)]
+        # The same moments, as somebody in Kathmandu would word them.
+        words = [
+            quote(each.astimezone(timezone(timedelta(hours=5, minutes=45))).isoformat()) for each in edges
+        ]
+        said = (await olu.get(f"{LETTERS}?from={words[0]}&to={words[1]}")).json()
+        assert len(said["items"]) == number
+    assert problem(await olu.get(f"{LETTERS}?from=2026-01-01T00:00:00")) == (422, "invalid")
+
+
+async def test_a_letter_says_which_rule_it_breaks_and_what_to_do(portal: House) -> None:
+    said = (await portal.service().get(f"{LETTERS}/{(await park(portal))['id']}")).json()
+    assert said["rule"] == CODES["course_unknown"][1]
+    assert "redrive" in said["hint"]
+
+
+# Fix-forward
+
+
+async def test_a_corrected_body_is_applied_and_kept_beside_the_record(portal: House) -> None:
+    letter = await park(portal, body={"courseId": "tide", "lessonId": "01-ebb"})
+    await give_the_course(portal)
+    mended = {"body": {"courseId": "tides", "lessonId": "01-ebb"}, "reason": "the course's id was misspelt"}
+    said = (await portal.service().post(f"{LETTERS}/{letter['id']}/redrive", mended)).json()
+    assert (said["status"], said["settledWhy"]) == ("redriven", "applied with a corrected body")
+    assert said["corrected"] == mended["body"]
+    assert said["record"]["body"] == {"courseId": "tide", "lessonId": "01-ebb"}
+    rows = (await portal.person("ada").get("/api/client/progress")).json()["items"]
+    assert [(row["courseId"], row["completed"]) for row in rows] == [("tides", True)]
+    notes = await portal.portal.store.read(
+        None, lambda tx: tx.rows(select(schema.audit).where(schema.audit.c.act == "deadletter.redrive"))
+    )
+    assert [row.details for row in notes] == [{"corrected": True, "reason": mended["reason"]}]
+    assert (await portal.person("olu").get("/api/admin/offline/ledger")).json()["balanced"]
+
+
+async def test_the_device_that_sends_the_corrected_event_again_hears_duplicate(portal: House) -> None:
+    letter = await park(portal, body={"courseId": "tide", "lessonId": "01-ebb"})
+    await give_the_course(portal)
+    mended = {"body": {"courseId": "tides", "lessonId": "01-ebb"}, "reason": "misspelt"}
+    await portal.service().post(f"{LETTERS}/{letter['id']}/redrive", mended)
+    portal.portal.intake._window.__init__(2)  # type: ignore[misc]
+    again = completed(id=letter["eventId"], body={"courseId": "tide", "lessonId": "01-ebb"})
+    await portal.person("ada").post("/api/client/progress/batch", {"events": [again]})
+    await portal.settle()
+    olu = portal.person("olu")
+    (row,) = [row for row in (await olu.get("/api/admin/offline/ledger")).json()["items"]
+              if row["orgId"] == "tidewater"]  # fmt: skip
+    assert (row["duplicate"], row["dead"]) == (1, 0)
+
+
+async def test_a_replay_applies_the_corrected_body_and_not_the_records(portal: House) -> None:
+    letter = await park(portal, body={"courseId": "tide", "lessonId": "01-ebb"})
+    await give_the_course(portal)
+    mended = {"body": {"courseId": "tides", "lessonId": "01-ebb"}, "reason": "misspelt"}
+    await portal.service().post(f"{LETTERS}/{letter['id']}/redrive", mended)
+    await portal.portal.store.run(None, lambda tx: tx.run(schema.progress.delete()))
+    body: dict[str, Any] = {
+        "id": "again",
+        "orgId": "tidewater",
+        "from": "2020-01-01T00:00:00Z",
+        "to": "2100-01-01T00:00:00Z",
+    }
+    body |= {"source": "journal", "reason": "rows are gone", "kinds": ["lesson.completed"]}
+    await portal.service().post("/api/admin/offline/replay", {**body, "dryRun": False})
+    await portal.portal.replayer.drain()
+    job = (await portal.service().get("/api/admin/offline/replay/again")).json()
+    assert (job["counts"]["repeated"], job["counts"]["refused"]) == (1, 0)
+    rows = (await portal.person("ada").get("/api/client/progress")).json()["items"]
+    assert [row["courseId"] for row in rows] == ["tides"]
+
+
+@pytest.mark.parametrize(
+    "body, code",
+    [
+        ({"courseId": "tides"}, "invalid"),
+        ({"courseId": "tides", "lessonId": "x", "more": 1}, "invalid"),
+        ([], "invalid"),
+        ({"courseId": "tides", "lessonId": "x" * 40_000}, "event_too_large"),
+    ],
+)
+async def test_a_corrected_body_that_its_kind_cannot_be_is_refused_and_costs_no_try(
+    portal: House,
+    body: Any,  # noqa: ANN401
+    code: str,
+) -> None:
+    letter = await park(portal)
+    said = await portal.service().post(
+        f"{LETTERS}/{letter['id']}/redrive", {"body": body, "reason": "a trial"}
+    )
+    assert problem(said)[1] == code
+    after = (await portal.service().get(f"{LETTERS}/{letter['id']}")).json()
+    assert (after["redrives"], after["corrected"]) == (0, None)
+
+
+async def test_a_corrected_body_needs_its_reason(portal: House) -> None:
+    letter = await park(portal)
+    answer = await portal.service().post(f"{LETTERS}/{letter['id']}/redrive", {"body": {}})
+    assert problem(answer) == (422, "invalid")
+
+
+async def test_personal_values_in_a_corrected_body_are_scrubbed_too(portal: House) -> None:
+    def leave(tx: Tx, *, active: bool) -> None:
+        table = schema.memberships
+        tx.run(table.update().where(table.c.user_id == "demo-ada").values(active=active))
+
+    event = recorded()
+    await portal.person("ada").post("/api/analytics/events/batch", {"events": [event]})
+    await portal.portal.store.run(None, partial(leave, active=False))
+    await portal.settle()
+    await portal.portal.store.run(None, partial(leave, active=True))
+    (letter,) = (await portal.service().get(LETTERS)).json()["items"]
+    body = {"name": "page.opened", "data": {"email": "ada@tidewater.example"}}
+    said = await portal.service().post(
+        f"{LETTERS}/{letter['id']}/redrive", {"body": body, "reason": "a trial"}
+    )
+    assert said.json()["status"] == "redriven", said.text
+    assert "ada@" not in said.text
+    (row,) = await portal.portal.store.read(None, lambda tx: tx.rows(select(schema.analytics_events)))
+    assert "scrubbed:" in row.data
+
+
+# Whose work it is
+
+
+async def test_a_learner_sees_their_own_in_plain_words_and_nobody_elses(portal: House) -> None:
+    await park(portal)
+    await park(portal, "cleo")
+    (mine,) = (await portal.person("ada").get("/api/client/deadletters")).json()["items"]
+    assert (mine["what"], mine["course"], mine["lesson"]) == ("A finished lesson", "tides", "ebb")
+    assert "not in your school" in mine["why"]
+    assert "you need not do it again" in mine["now"]
+    assert "code" not in mine
+    assert (await portal.person("ben").get("/api/client/deadletters")).json()["items"] == []
+
+
+async def test_an_admin_sees_the_orgs_and_no_other_orgs(portal: House) -> None:
+    await park(portal)
+    await park(portal, "cleo")
+    items = (await portal.person("ben").get("/api/admin/deadletters")).json()["items"]
+    assert [(one["userId"], one["userName"]) for one in items] == [("demo-ada", "Ada Learner")]
+    assert problem(await portal.person("ada").get("/api/admin/deadletters")) == (403, "forbidden")
+
+
+async def test_what_became_of_it_is_said(portal: House) -> None:
+    letter = await park(portal)
+    await portal.service().post(f"{LETTERS}/{letter['id']}/discard", {"reason": "a course that never was"})
+    (mine,) = (await portal.person("ada").get("/api/client/deadletters")).json()["items"]
+    assert (mine["status"], mine["settledWhy"]) == ("discarded", "a course that never was")

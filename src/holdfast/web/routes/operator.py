@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -13,18 +14,23 @@ from holdfast.events import deadletters, ledger
 from holdfast.events.deadletters import DeadLetter
 from holdfast.events.devices import DeviceState, state
 from holdfast.events.envelope import Name
+from holdfast.events.replay import window_text
 from holdfast.store import schema
 from holdfast.store.port import Tx
 from holdfast.web.calls import Ask, Call, Said, Wire
 
+At = Annotated[datetime, msgspec.Meta(tz=True)]
+
 
 class LetterFilter(Wire):
-    """Which letters to list, oldest first."""
+    """Which letters to list, oldest first; `from` and `to` are of their records' receipt."""
 
     status: Annotated[str, msgspec.Meta(pattern=r"^(parked|redriven|discarded|exhausted)\Z")] | None = None
     code: Name | None = None
     kind: Name | None = None
     user_id: Name | None = None
+    from_: At | None = msgspec.field(name="from", default=None)
+    to: At | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
     after: Annotated[str, msgspec.Meta(max_length=256)] | None = None
 
@@ -34,6 +40,13 @@ class Letters(Said):
 
     items: list[DeadLetter]
     next: str | None
+
+
+class Redrive(Wire):
+    """A body to apply in the place of the record's own, and why; both or neither."""
+
+    body: msgspec.Raw
+    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=1000)]
 
 
 class Discard(Wire):
@@ -126,6 +139,8 @@ async def listing(ask: Ask) -> Letters:
             code=wanted.code,
             kind=wanted.kind,
             user=wanted.user_id,
+            since=window_text(wanted.from_) if wanted.from_ else None,
+            until=window_text(wanted.to) if wanted.to else None,
             limit=wanted.limit,
             after=wanted.after,
         )
@@ -141,14 +156,17 @@ async def show(ask: Ask) -> DeadLetter:
 
 
 async def redrive(ask: Ask) -> DeadLetter:
-    """Send one through again, with its old id."""
+    """Send one through again, with its old id; with another body where the request brings one."""
     letter_id, actor, scope = ask.path["letter_id"], ask.me.user_id, _scope(ask)
+    mended: Redrive | None = ask.body
+    details = {} if mended is None else {"corrected": True, "reason": mended.reason}
 
     def audited(tx: Tx) -> None:
         org = deadletters.find(tx, letter_id, scope).org_id
-        note_for(tx, org, actor, "deadletter.redrive", letter_id, {})
+        note_for(tx, org, actor, "deadletter.redrive", letter_id, details)
 
-    return await ask.portal.applier.redrive(scope, letter_id, actor, audited)
+    body = None if mended is None else bytes(mended.body)
+    return await ask.portal.applier.redrive(scope, letter_id, actor, audited, body)
 
 
 async def discard(ask: Ask) -> DeadLetter:
@@ -239,7 +257,8 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "POST", f"{_BASE}/deadletters/{{letter_id}}/redrive", redrive, "deadletter.settle", DeadLetter,
-        "Send a dead letter through again",
+        "Send a dead letter through again, with a corrected body if there is one", body=Redrive,
+        limit_bytes=(1 << 20) + 4096, may_be_empty=True,
     ),
     Call(
         "POST", f"{_BASE}/deadletters/{{letter_id}}/discard", discard, "deadletter.settle", DeadLetter,
