@@ -36,7 +36,8 @@ export function createBeacon(
     const generation = entries[0]?.generation ?? 1;
     const events = entries.toReversed().map(written);
     const text = `{"csrfToken":${JSON.stringify(csrfToken)},${batchText({ deviceId, generation }, events).slice(1)}`;
-    if (sendBeacon?.(path, new Blob([text], { type: "text/plain" }))) {
+    // Its address says whose it is: a beacon carries no header, and the worker leaves the outbox alone.
+    if (sendBeacon?.(`${path}?outbox`, new Blob([text], { type: "text/plain" }))) {
       for (const { id } of entries) sent.add(id);
       return bytesOf(text);
     }
