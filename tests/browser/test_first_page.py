@@ -93,7 +93,7 @@ def test_saved_is_said_only_once_the_server_has_said_so(page: Page, served: Serv
     open_lesson(page, "Springs and neaps")
     served.kill()
     mark_complete(page)
-    expect(page.get_by_text(re.compile("not saved yet", re.IGNORECASE)).first).to_be_visible()
+    expect(page.get_by_text("not on the server yet").first).to_be_visible()
     expect(page.get_by_text("saved on the server.")).to_have_count(0)
     served.start()
     saved(page)

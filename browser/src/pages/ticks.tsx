@@ -5,7 +5,7 @@
 import type { Entry, EntryState, LaneState } from "../state/entries";
 import { Mark, type Sign } from "./marks";
 import { usePortal } from "./use-portal";
-import { atTime, bare } from "./words";
+import { atTime, sentence } from "./words";
 
 export const SIGNS: Record<EntryState["name"], Sign> = {
   keeping: "wait",
@@ -59,15 +59,15 @@ export function Ticks({ entry, bare: words = false }: { entry: Entry | undefined
   );
 }
 
-/** When the next try is and why there must be one; nothing while nothing is put off. */
-export function NextTry({ now }: { now: LaneState }) {
+/** Why there must be another try and when it is; nothing while nothing is put off. `brief`: only when. */
+export function NextTry({ now, brief = false }: { now: LaneState; brief?: boolean }) {
   const { clock } = usePortal();
   if (now.name !== "waiting") return null;
   const at = atTime(new Date(now.nextTryAtMs).toISOString(), clock.now());
   return (
     <span class="small next-try">
       {" "}
-      Next try {at} ({bare(now.why)}).
+      {!brief && `${sentence(now.why)} `}Next try {at}.
     </span>
   );
 }

@@ -78,9 +78,12 @@ export function WaitingPage() {
             <button type="button" onClick={outbox.sendNow}>
               Send now
             </button>
-            <button type="button" class="quiet" onClick={save}>
-              Save a copy as a file
-            </button>
+            {/* With refusals below, it stands there, where it is explained; the file is the same. */}
+            {outbox.undeliverable.value.length === 0 && (
+              <button type="button" class="quiet" onClick={save}>
+                Save a copy as a file
+              </button>
+            )}
           </p>
           <p class="small">
             Nothing here is ever deleted because it is old. What waits longer than {WARN_AFTER_WORDS} is
@@ -137,7 +140,7 @@ function Row({ entry, now }: { entry: Entry; now: number }) {
         {says}
         <p class="small">
           {state.name === "kept" ? "Kept on this device" : bare(stateInWords(state))} since {since}.
-          {state.name === "kept" && <NextTry now={state.now} />}
+          {state.name === "kept" && <NextTry now={state.now} brief />}
           {overdue && <strong> Waiting for long: done {ago(createdAt, now)}.</strong>}
         </p>
       </div>

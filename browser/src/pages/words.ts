@@ -30,10 +30,11 @@ export function ago(rfc3339: string, nowMs: number): string {
 }
 
 /** A reason as a sentence of its own. */
-export const sentence = (reason: string): string => `${reason.charAt(0).toUpperCase()}${bare(reason).slice(1)}.`;
+export const sentence = (reason: string): string =>
+  `${reason.charAt(0).toUpperCase()}${bare(reason).slice(1)}.`;
 
 /** A sentence as a part of another one. */
-export const bare = (sentence: string): string => sentence.trim().replace(/\.$/, "");
+export const bare = (text: string): string => text.trim().replace(/\.$/, "");
 
 const ROLES: Record<string, string> = {
   learner: "learner",

@@ -1,0 +1,100 @@
+"""A learner in a real Chromium: what the tests of their pages do again and again."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Page, expect
+
+from holdfast.learning.demo import PASSWORD
+from tests.served import Served
+
+PATIENCE_MS: Final = 20_000
+FLAGS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+ADA: Final = "ada@tidewater.example"
+CLEO: Final = "cleo@highland.example"
+AXE: Final = Path(__file__).resolve().parents[2] / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def free_port() -> int:
+    """A port that a portal can be started on again after it was killed."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def sign_in(page: Page, served: Served, email: str = ADA) -> None:
+    """Open the portal and sign in."""
+    page.goto(served.url)
+    page.get_by_label(re.compile("e-?mail", re.IGNORECASE)).fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+
+
+def open_lesson(page: Page, title: str) -> None:
+    """From the courses to a lesson of the demo course."""
+    page.get_by_role("link", name="Reading the tide").click()
+    page.get_by_role("link", name=title).click()
+    expect(page.get_by_role("heading", level=1, name=title)).to_be_visible()
+
+
+def mark_complete(page: Page) -> None:
+    """Press the button; whether it is kept or saved is for the test to see."""
+    page.get_by_role("button", name="Mark as complete").click()
+
+
+def saved(page: Page) -> None:
+    """Wait for two ticks on the open lesson."""
+    expect(page.get_by_text("Lesson complete, saved on the server.")).to_be_visible()
+
+
+def kept(page: Page) -> None:
+    """Wait for one tick on the open lesson."""
+    expect(page.get_by_text("Lesson complete, on this device")).to_be_visible()
+
+
+def marks(page: Page, within: str) -> list[str]:
+    """Which signs stand in a part of the page, in order."""
+    found = page.locator(f"{within} svg.mark").evaluate_all("marks => marks.map(mark => mark.classList[1])")
+    return [str(name).removeprefix("mark-") for name in found]
+
+
+def waiting(page: Page, count: int) -> None:
+    """Wait until the header says that so much of a learner's work waits."""
+    words = "All on the server" if count == 0 else f"{count} waiting"
+    expect(page.locator(".standing")).to_have_text(words)
+
+
+def journal_lines(served: Served, kind: str) -> list[str]:
+    """The journal's lines of a kind."""
+    text = (served.data / "logs" / "offline-sync.jsonl").read_text()
+    return [line for line in text.splitlines() if f'"kind":"{kind}"' in line]
+
+
+def faults_seen_by_axe(page: Page) -> list[str]:
+    """What axe calls serious or critical on the page as it stands."""
+    page.evaluate(AXE.read_text())
+    found: list[dict[str, Any]] = page.evaluate(
+        "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
+    )
+    return [
+        f"{one['id']}: {json.dumps([node['target'] for node in one['nodes']])}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def overflow_px(page: Page) -> int:
+    """By how much the page is wider than its window."""
+    wider: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return wider

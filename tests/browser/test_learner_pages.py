@@ -1,0 +1,309 @@
+"""A learner's pages in a real Chromium: the ticks, what waits, signing out, what the server refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+
+from tests.browser.learner import (
+    ADA,
+    CLEO,
+    FLAGS,
+    PATIENCE_MS,
+    free_port,
+    journal_lines,
+    kept,
+    mark_complete,
+    marks,
+    open_lesson,
+    sign_in,
+    waiting,
+)
+from tests.served import Served
+
+pytestmark = pytest.mark.browser
+
+LESSON = "Springs and neaps"
+QUIZ_LESSON = "The rule of twelfths"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    portal = Served(tmp_path, port=free_port())
+    portal.start()
+    yield portal
+    if portal.process is not None:
+        portal.kill()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    yield page
+    context.close()
+
+
+def sign_out(page: Page) -> None:
+    page.get_by_role("button", name="Sign out").click()
+
+
+def completed_while_the_portal_is_down(page: Page, served: Served) -> None:
+    sign_in(page, served)
+    open_lesson(page, LESSON)
+    waiting(page, 0)
+    served.kill()
+    mark_complete(page)
+    kept(page)
+
+
+# ---- ticks ---------------------------------------------------------------------------------------
+
+
+def test_a_lesson_completed_offline_has_one_tick_and_two_once_the_portal_answers(
+    page: Page, served: Served
+) -> None:
+    completed_while_the_portal_is_down(page, served)
+    assert marks(page, ".complete") == ["tick"]
+    expect(page.get_by_text("saved on the server.")).to_have_count(0)
+    page.get_by_role("link", name="All lessons of this course").click()
+    row = page.get_by_role("listitem").filter(has_text=LESSON)
+    expect(row).to_contain_text("complete: on this device")
+    assert marks(page, ".lesson-row:nth-child(2)") == ["tick"]
+    expect(page.get_by_text("0 of 5 complete, 1 more on this device")).to_be_visible()
+    served.start()
+    expect(row).to_contain_text("saved on the server")
+    assert marks(page, ".lesson-row:nth-child(2)") == ["ticks"]
+    waiting(page, 0)
+    assert len(journal_lines(served, "lesson.completed")) == 1
+
+
+def test_what_was_done_offline_is_there_after_the_page_was_loaded_anew(page: Page, served: Served) -> None:
+    completed_while_the_portal_is_down(page, served)
+    served.start()
+    hold_back_batches(page)
+    page.reload()
+    expect(page.get_by_text("Lesson complete, on this device")).to_be_visible()
+    page.context.unroute_all()
+    page.goto(f"{served.url}/waiting")
+    expect(page.get_by_text("Nothing waits.")).to_be_visible()
+    assert len(journal_lines(served, "lesson.completed")) == 1
+
+
+def hold_back_batches(page: Page) -> None:
+    page.context.route("**/api/client/progress/batch*", lambda route: route.abort())
+
+
+def test_what_waits_says_since_when_why_and_what_comes_next(page: Page, served: Served) -> None:
+    completed_while_the_portal_is_down(page, served)
+    page.locator(".standing").click()
+    expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
+    row = page.get_by_role("listitem").filter(has_text=f"“{LESSON}” marked as complete")
+    expect(row).to_contain_text(re.compile(r"Kept on this device since \d"))
+    expect(row).to_contain_text(re.compile(r"Next try \d"))
+    lane = page.get_by_role("status").filter(has_text="thing")
+    expect(lane.first).to_contain_text("The server could not be reached.")
+    expect(page.get_by_text("What waits longer than an hour is marked")).to_be_visible()
+    served.start()
+    page.get_by_role("button", name="Send now").click()
+    expect(page.get_by_text("Nothing waits.")).to_be_visible()
+
+
+def test_waiting_for_more_than_an_hour_is_not_silent(page: Page, served: Served) -> None:
+    completed_while_the_portal_is_down(page, served)
+    page.clock.install()
+    page.clock.fast_forward("01:01:00")
+    expect(page.get_by_text("waited on this device for more than an hour")).to_be_visible()
+    page.get_by_role("link", name="See why").click()
+    expect(page.get_by_text(re.compile("Waiting for long: done 1 hour ago"))).to_be_visible()
+
+
+# ---- signing out ---------------------------------------------------------------------------------
+
+
+def test_signing_out_with_something_waiting_asks_and_sends_it_first_when_told_to(
+    page: Page, served: Served
+) -> None:
+    completed_while_the_portal_is_down(page, served)
+    sign_out(page)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading")).to_have_text(
+        re.compile(r"\d things? (is|are) not on the server yet")
+    )
+    expect(dialog).to_contain_text(f"“{LESSON}” marked as complete")
+    dialog.get_by_role("button", name="Send now").click()
+    expect(dialog).to_contain_text(re.compile(r"Sending, \d to go"))
+    served.start()
+    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+    assert len(journal_lines(served, "lesson.completed")) == 1
+
+
+def test_what_is_kept_sealed_is_sent_when_its_person_is_back_and_by_nobody_else(
+    page: Page, served: Served
+) -> None:
+    completed_while_the_portal_is_down(page, served)
+    sign_out(page)
+    page.get_by_role("button", name=re.compile("keep .* sealed")).click()
+    # Only the server can end the session, and the screen does not pretend that it has.
+    expect(page.get_by_role("heading", level=1)).to_have_text("Screen locked")
+    expect(page.get_by_text("The server does not know yet.")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"of somebody who signed out (is|are) kept sealed"))).to_be_visible()
+    served.start()
+    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+    assert not any(cookie["name"] for cookie in page.context.cookies() if cookie.get("httpOnly"))
+
+    sign_in(page, served, CLEO)
+    expect(page.get_by_text("0 of 5 lessons complete")).to_be_visible()
+    page.goto(f"{served.url}/waiting")
+    expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
+    expect(page.get_by_text(LESSON)).to_have_count(0)
+    sign_out(page)
+    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+    assert journal_lines(served, "lesson.completed") == []
+
+    sign_in(page, served, ADA)
+    expect(page.get_by_text("1 of 5 lessons complete")).to_be_visible()
+    [line] = journal_lines(served, "lesson.completed")
+    assert json.loads(line)["e"]["userId"] == "demo-ada"
+
+
+def test_throwing_away_asks_once_more_and_then_nothing_of_it_is_left(page: Page, served: Served) -> None:
+    completed_while_the_portal_is_down(page, served)
+    sign_out(page)
+    page.get_by_role("button", name=re.compile("Throw .* away and sign out")).click()
+    expect(page.get_by_role("heading", name=re.compile("Throw away"))).to_be_visible()
+    page.get_by_role("button", name="Back").click()
+    page.get_by_role("button", name="Stay signed in").click()
+    kept(page)
+    sign_out(page)
+    page.get_by_role("button", name=re.compile("Throw .* away and sign out")).click()
+    page.get_by_role("button", name=re.compile("Yes, throw")).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Screen locked")
+    expect(page.get_by_text("kept sealed")).to_have_count(0)
+    served.start()
+    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+    sign_in(page, served)
+    expect(page.get_by_text("0 of 5 lessons complete")).to_be_visible()
+    waiting(page, 0)
+    assert journal_lines(served, "lesson.completed") == []
+
+
+def test_a_screen_locked_offline_stays_locked_after_a_restart_and_ends_the_session_first(
+    page: Page, served: Served
+) -> None:
+    sign_in(page, served)
+    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    waiting(page, 0)
+    served.kill()
+    sign_out(page)
+    expect(page.get_by_text("The server does not know yet.")).to_be_visible()
+    served.start()
+    page.goto(served.url)
+    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+    expect(page.get_by_text("Reading the tide")).to_have_count(0)
+
+
+# ---- what the server will not have ---------------------------------------------------------------
+
+
+def refuse_completions(route: Route) -> None:
+    """As a server whose lesson is gone answers; everything else reaches the real one."""
+    events: list[dict[str, Any]] = json.loads(route.request.post_data or "{}")["events"]
+    refused = [event for event in events if event["kind"] == "lesson.completed"]
+    if not refused or len(refused) < len(events):
+        route.continue_()
+        return
+    receipts = [
+        {
+            "id": event["id"],
+            "status": "invalid",
+            "code": "unknown_lesson",
+            "reason": "There is no such lesson.",
+        }
+        for event in refused
+    ]
+    body = json.dumps({"receipts": receipts, "device": None, "slowDownMs": 0})
+    route.fulfill(status=202, content_type="application/json", body=body)
+
+
+def test_what_the_server_refuses_is_shown_exported_tried_again_and_put_away(
+    browser: Browser, served: Served, tmp_path: Path
+) -> None:
+    with browser.new_context(service_workers="block") as context:
+        page = context.new_page()
+        context.route("**/api/client/progress/batch*", refuse_completions)
+        sign_in(page, served)
+        open_lesson(page, LESSON)
+        mark_complete(page)
+        expect(page.get_by_text("the server will not have this: There is no such lesson.")).to_be_visible()
+        page.get_by_role("link", name="See why, and what you can do").click()
+        item = page.get_by_role("listitem").filter(has_text="There is no such lesson.")
+        expect(item).to_contain_text("What you can do:")
+
+        with page.expect_download() as downloading:
+            page.get_by_role("button", name="Save a copy as a file").click()
+        downloading.value.save_as(tmp_path / "export.json")
+        exported = json.loads((tmp_path / "export.json").read_text())
+        assert exported["person"]["email"] == ADA
+        [refused] = exported["undeliverable"]
+        assert refused["code"] == "unknown_lesson"
+        assert json.loads(refused["payload"])["lessonId"] == "02-springs-and-neaps"
+
+        # Tried again it is refused again; and when the server has it, it is saved under the same id.
+        item.get_by_role("button", name="Try again").click()
+        expect(item).to_be_visible()
+        context.unroute_all()
+        item.get_by_role("button", name="Try again").click()
+        expect(item).to_have_count(0)
+        waiting(page, 0)
+        [line] = journal_lines(served, "lesson.completed")
+        assert json.loads(line)["e"]["id"] == refused["id"]
+
+
+def test_what_was_read_can_be_put_away(browser: Browser, served: Served) -> None:
+    with browser.new_context(service_workers="block") as context:
+        page = context.new_page()
+        context.route("**/api/client/progress/batch*", refuse_completions)
+        sign_in(page, served)
+        open_lesson(page, LESSON)
+        mark_complete(page)
+        page.get_by_role("link", name="See why, and what you can do").click()
+        page.get_by_role("button", name="I have read this, put it away").click()
+        expect(page.get_by_text("There is no such lesson.")).to_have_count(0)
+        page.reload()
+        expect(page.get_by_text("Nothing waits.")).to_be_visible()
+        expect(page.get_by_text("There is no such lesson.")).to_have_count(0)
+
+
+# ---- answers begun -------------------------------------------------------------------------------
+
+
+def test_an_answer_begun_and_not_given_is_there_after_a_reload_and_gone_with_its_person(
+    page: Page, served: Served
+) -> None:
+    sign_in(page, served)
+    open_lesson(page, QUIZ_LESSON)
+    page.locator(".choice").nth(1).click()
+    expect(page.get_by_text("Not given yet.")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Not given yet.")).to_be_visible()
+    expect(page.locator(".choice input").nth(1)).to_be_checked()
+    sign_out(page)
+    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+    assert page.evaluate("Object.keys(sessionStorage).filter(key => key.startsWith('holdfast.half'))") == []
