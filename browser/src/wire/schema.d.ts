@@ -983,16 +983,22 @@ export interface components {
         };
         /**
          * Assign
-         * @description Whom to assign the course to, and by when; `id` makes sending it twice safe.
+         * @description Whom to assign the course to, and by when; else as taking it away.
          */
         Assign: {
             /** @default null */
+            deviceId?: string | null;
+            /** @default null */
             dueAt?: string | null;
+            /** @default 1 */
+            generation?: number;
             id: string;
             /** @default null */
             note?: string | null;
             /** @default null */
             orgId?: string | null;
+            /** @default null */
+            seq?: number | null;
             userIds: string[];
         };
         /**
@@ -2320,11 +2326,19 @@ export interface components {
         /**
          * Unassign
          * @description Whom to take the course from; `id` makes sending it twice safe.
+         *
+         *         `deviceId`, `generation` and `seq`: the event's place in the numbering of the device that kept it.
          */
         Unassign: {
+            /** @default null */
+            deviceId?: string | null;
+            /** @default 1 */
+            generation?: number;
             id: string;
             /** @default null */
             orgId?: string | null;
+            /** @default null */
+            seq?: number | null;
             userIds: string[];
         };
         /**

@@ -46,6 +46,17 @@ class Receipts(msgspec.Struct, rename="camel"):
     slow_down_ms: Count
 
 
+class Number(NamedTuple):
+    """An event's place in the numbering of the device it comes from; nothing where no device numbered it."""
+
+    device_id: str | None = None
+    generation: int = 1
+    seq: int | None = None
+
+
+UNNUMBERED: Final = Number()
+
+
 class Counters(msgspec.Struct):
     """What intake answered since start, by status."""
 
@@ -175,13 +186,22 @@ class Intake:
         return Receipts(answers, device, self._slow_down_ms())
 
     async def one(
-        self, sender: Sender, *, kind: str, event_id: str, org: str, body: bytes, door: str, version: int = 1
+        self,
+        sender: Sender,
+        *,
+        kind: str,
+        event_id: str,
+        org: str,
+        body: bytes,
+        door: str,
+        number: Number = UNNUMBERED,
     ) -> Receipt:
         """Take one event that a route words itself, such as an assignment: same rules, same receipt."""
-        raw = msgspec.json.encode(
-            {"id": event_id, "kind": kind, "version": version, "orgId": org, "body": msgspec.Raw(body)}
-        )
-        answer = await self.batch(sender, Batch(events=[msgspec.Raw(raw)]), door)
+        event = {"id": event_id, "kind": kind, "version": 1, "orgId": org, "body": msgspec.Raw(body)}
+        if number.seq is not None:
+            event["seq"] = number.seq
+        batch = Batch([msgspec.Raw(msgspec.json.encode(event))], number.device_id, number.generation)
+        answer = await self.batch(sender, batch, door)
         return answer.receipts[0]
 
     def position(self, org: str, event_id: str) -> tuple[str, int] | None:

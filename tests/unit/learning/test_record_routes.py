@@ -16,7 +16,7 @@ from holdfast.core.ids import uuid7
 from holdfast.learning.assigning import assigning_of, recent_assigning
 from holdfast.settings import Settings
 from holdfast.store.port import Tx
-from holdfast.store.schema import audit, memberships, orgs, users
+from holdfast.store.schema import audit, devices, memberships, orgs, users
 from holdfast.web.portal import BACKLOG_LIMIT, Portal
 from holdfast.wiring import make_app, opened, running
 from tests.unit.learning import register
@@ -109,6 +109,21 @@ async def test_unassigning_says_what_it_did(school: School) -> None:
     answer = await school.post("/api/admin/courses/knots/unassign", body, prefer="wait=10")
     assert answer.json() == {"unassigned": 1, "already": 1, "refused": []}
     assert (await school.client.get("/api/admin/assignments")).json() == {"items": [], "next": None}
+
+
+async def test_an_assignment_has_its_place_in_the_numbering_of_the_device_that_kept_it(
+    school: School,
+) -> None:
+    device: dict[str, Any] = {"deviceId": uuid7(), "generation": 2}
+    event_id = uuid7()
+    for _ in range(2):
+        assert (await school.assign("ada", id=event_id, seq=3, **device)).json()["assigned"] == 1
+    body = {"id": uuid7(), "userIds": ["ada"], "seq": 1, **device}
+    await school.post("/api/admin/courses/knots/unassign", body, prefer="wait=10")
+    rows = await school.portal.store.read(None, lambda tx: tx.rows(select(devices)))
+    assert [(row.device_id, row.generation, row.seqs) for row in rows] == [
+        (device["deviceId"], 2, [[1, 1], [3, 3]])
+    ]
 
 
 async def test_what_became_of_an_assigning_event_is_told_later_too(school: School) -> None:

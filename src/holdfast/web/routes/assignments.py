@@ -13,7 +13,7 @@ from sqlalchemy import select
 from holdfast.core.codec import canonical
 from holdfast.core.errors import CODES, Conflict, Rejected, Unavailable
 from holdfast.events.envelope import EventId, Name
-from holdfast.events.intake import Receipt
+from holdfast.events.intake import Number, Receipt
 from holdfast.learning.assigned import (
     AssignmentPage,
     AssignmentResult,
@@ -60,22 +60,25 @@ class RecentFilter(Wire):
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
 
 
-class Assign(Wire):
-    """Whom to assign the course to, and by when; `id` makes sending it twice safe."""
+class Unassign(Wire):
+    """Whom to take the course from; `id` makes sending it twice safe.
+
+    `deviceId`, `generation` and `seq`: the event's place in the numbering of the device that kept it.
+    """
 
     id: EventId
     user_ids: UserIds
+    org_id: Name | None = None
+    device_id: Name | None = None
+    generation: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1
+    seq: Annotated[int, Meta(ge=1, le=2**53 - 1)] | None = None
+
+
+class Assign(Unassign):
+    """Whom to assign the course to, and by when; else as taking it away."""
+
     due_at: DueAt | None = None
     note: Note | None = None
-    org_id: Name | None = None
-
-
-class Unassign(Wire):
-    """Whom to take the course from; `id` makes sending it twice safe."""
-
-    id: EventId
-    user_ids: UserIds
-    org_id: Name | None = None
 
 
 class Taken(Said):
@@ -173,7 +176,13 @@ async def _declare(ask: Ask, kind: str, body: dict[str, Any]) -> tuple[Receipt, 
         _refuse_bulk_while_busy(ask, org)
         await _require_course(ask, org, body["courseId"])
     receipt = await ask.portal.intake.one(
-        sender(ask.me), kind=kind, event_id=event_id, org=org, body=canonical(body), door="admin"
+        sender(ask.me),
+        kind=kind,
+        event_id=event_id,
+        org=org,
+        body=canonical(body),
+        door="admin",
+        number=Number(ask.body.device_id, ask.body.generation, ask.body.seq),
     )
     _raise_refusal(receipt)
     await ask.portal.applied(org, event_id, _wait_s(ask.headers))
