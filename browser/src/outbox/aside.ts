@@ -14,8 +14,10 @@ const LONGEST_PROBE_MS = 60_000;
 
 export interface Aside {
   isSafe(): boolean;
-  /** The storage failed: from now on it is asked again only now and then. */
-  failed(): void;
+  /** Whether reading is worth a try: a full disk still gives back what it has. */
+  isReadable(): boolean;
+  /** The storage failed, perhaps even to read: from now on it is asked again only now and then. */
+  failed(reading: boolean): void;
   /** Sets an entry aside; resolves with whether the server took it at once. */
   take(fresh: Fresh, generation: number): Promise<boolean>;
   of(lane: Lane): Entry[];
@@ -46,6 +48,7 @@ export function openAside(parts: AsideParts): Aside {
   const entries = new Map<string, Entry>();
   const told = new Map<string, (sent: boolean) => void>();
   let safe = true;
+  let readable = true;
   let probeMs = FIRST_PROBE_MS;
   let cancelProbe = () => {};
   let probing: Promise<void> | undefined;
@@ -83,7 +86,8 @@ export function openAside(parts: AsideParts): Aside {
     told.delete(id);
   }
 
-  function failed(): void {
+  function failed(reading: boolean): void {
+    if (reading) readable = false;
     if (safe) {
       safe = false;
       probeMs = FIRST_PROBE_MS;
@@ -104,11 +108,11 @@ export function openAside(parts: AsideParts): Aside {
       }
       cancelProbe();
       if (!safe) {
-        safe = true;
+        safe = readable = true;
         parts.changed();
       }
     } catch {
-      failed();
+      failed(false);
     }
   }
 
@@ -124,6 +128,7 @@ export function openAside(parts: AsideParts): Aside {
 
   return {
     isSafe: () => safe,
+    isReadable: () => readable,
     failed,
     take(fresh, generation) {
       told.get(fresh.id)?.(false);

@@ -51,7 +51,10 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       rescued.set(entry.id, entry);
       added(entry);
     },
-    changed: () => watch.recompose(),
+    changed() {
+      watch.recompose();
+      if (aside.isReadable()) sender.wake(true);
+    },
   });
   /** Entries that were aside first, by id: they may be offered again. */
   const rescued = new Map<string, Entry>();
@@ -177,11 +180,11 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   }
 
   /** Storage that fails while something is read or settled is as dead as one that keeps nothing. */
-  async function orUnsafe<T>(work: Promise<T>): Promise<T> {
+  async function orUnsafe<T>(work: Promise<T>, reading: boolean): Promise<T> {
     try {
       return await work;
     } catch (fault) {
-      aside.failed();
+      aside.failed(reading);
       throw fault;
     }
   }
@@ -203,8 +206,8 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
         );
       // What only this tab has goes first, and by this tab, whoever holds the lease.
       const mine = due(aside.of(lane));
-      if (mine.length > 0 || !lease.holds()) return mine;
-      return due(await orUnsafe(shelves.waiting(lane, limit + skip.size)));
+      if (mine.length > 0 || !lease.holds() || !aside.isReadable()) return mine;
+      return due(await orUnsafe(shelves.waiting(lane, limit + skip.size), true));
     },
     async post(entries) {
       // Now, not when the answer comes: by then another tab may be sending.
@@ -213,13 +216,14 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       const { next, device } = outcome;
       if (next === "renew" || (next && typeof next === "object" && "held" in next)) pass.drop();
       if (device && entries[0]?.generation === book.known().generation) loss.heard(device.missing);
-      if (entries[0]?.seq === 0 && outcome.settled.length === 0) notSentDirectly(entries);
+      const isOver = next !== "split" && outcome.settled.length === 0;
+      if (entries[0]?.seq === 0 && isOver) notSentDirectly(entries);
       return outcome;
     },
     async settle(outcome) {
       const [first] = [...outcome.settled, ...outcome.refused];
       if (first?.[0].seq === 0) return settleAside(outcome);
-      const done = await orUnsafe(shelves.settle(outcome));
+      const done = await orUnsafe(shelves.settle(outcome), false);
       if (!done) lease.lost();
       return done;
     },
@@ -304,7 +308,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
         added(entry);
         return entry;
       } catch {
-        aside.failed();
+        aside.failed(false);
       }
     }
     const sentDirectly = aside.take(fresh, book.known().generation);
@@ -366,7 +370,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     },
   };
 
-  if (!answers) aside.failed();
+  if (!answers) aside.failed(true);
   else if (LANES.some((lane) => aside.of(lane).length > 0)) await aside.probe();
   await watch.refresh();
   exchange.pass({ ask: "states" });

@@ -25,8 +25,9 @@ export const mirrorIn = (storageOf: () => Storage): Mirror => ({
 });
 
 /** Everything a tab adds to an outbox's parts. */
-export const tabParts = (): Pick<Parts, "mirror" | "sendBeacon" | "page"> => ({
-  mirror: mirrorIn(() => localStorage),
-  sendBeacon: (path, body) => navigator.sendBeacon(path, body),
-  page: pageOf(document, window),
-});
+export const tabParts = () =>
+  ({
+    mirror: mirrorIn(() => localStorage),
+    sendBeacon: (path: string, body: Blob) => navigator.sendBeacon(path, body),
+    page: pageOf(document, window),
+  }) satisfies Pick<Parts, "mirror" | "sendBeacon" | "page">;

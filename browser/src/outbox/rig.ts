@@ -1,4 +1,5 @@
 /** For tests: a portal's server, as far as an outbox sees it, whose behaviour a test can change. */
+import { IDBFactory } from "fake-indexeddb";
 import type { Clock } from "../core/clock";
 import { mintId } from "../core/ids";
 import type { Principal } from "./entry";
@@ -240,6 +241,78 @@ export class FakeChannels {
     open.add(channel);
     return channel;
   };
+}
+
+/** A browser's databases, which a test breaks and mends. */
+export class BreakableDatabases {
+  readonly real = new IDBFactory();
+  /** "dead": the storage process is gone. "full": writing more fails as the transaction ends, deleting works. */
+  condition: "well" | "dead" | "full" = "well";
+  opens = 0;
+
+  readonly factory = {
+    open: (name: string, version?: number) => {
+      this.opens += 1;
+      if (this.condition === "dead") throw new DOMException("The backing store is gone.", "UnknownError");
+      const asked = this.real.open(name, version);
+      asked.addEventListener("success", () => this.wrap(asked.result));
+      return asked;
+    },
+  } as unknown as IDBFactory;
+
+  private wrap(database: IDBDatabase): void {
+    const begin = database.transaction.bind(database);
+    database.transaction = (...how) => {
+      if (this.condition === "dead") throw new DOMException("The database is closing.", "InvalidStateError");
+      const transaction = begin(...how);
+      const shelf = transaction.objectStore.bind(transaction);
+      transaction.objectStore = (name) => {
+        const store = shelf(name);
+        const put = store.put.bind(store);
+        store.put = (...record) => {
+          const request = put(...record);
+          // As measured: the request succeeds, and then the transaction fails.
+          if (this.condition === "full") {
+            const error = new DOMException("", "QuotaExceededError");
+            Object.defineProperty(transaction, "error", { get: () => error, set() {} });
+            transaction.commit = () => {};
+            request.addEventListener("success", () => transaction.abort());
+          }
+          return request;
+        };
+        return store;
+      };
+      return transaction;
+    };
+  }
+
+  /** As when a person clears the site's data. */
+  delete(name: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const asked = this.real.deleteDatabase(name);
+      asked.onsuccess = () => resolve();
+      asked.onerror = () => reject(asked.error);
+    });
+  }
+
+  /** Everything that stands on a shelf, as it stands there. */
+  async records(name: string, shelf: string): Promise<unknown[]> {
+    return this.within(name, shelf, (store) => store.getAll());
+  }
+
+  async within<T>(name: string, shelf: string, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+    const opened = await new Promise<IDBDatabase>((resolve, reject) => {
+      const asked = this.real.open(name);
+      asked.onsuccess = () => resolve(asked.result);
+      asked.onerror = () => reject(asked.error);
+    });
+    const asked = ask(opened.transaction(shelf, "readwrite").objectStore(shelf));
+    await new Promise<void>((resolve) => {
+      asked.onsuccess = () => resolve();
+    });
+    opened.close();
+    return asked.result;
+  }
 }
 
 /** localStorage, which a test may fill or forbid. */

@@ -131,7 +131,11 @@ export function createSender(parts: SenderParts): Sender {
     const nowMs = clock.elapsed();
     const skip = new Set([...run.off].filter(([, { untilMs }]) => untilMs > nowMs).map(([id]) => id));
     const entries = await parts.pick(lane, lane === "adminQueue" ? 1 : run.limit, skip);
-    if (entries.length === 0) return false;
+    if (entries.length === 0) {
+      // Put off, due again and not there: gone some other way. Nothing may be waited for in its name.
+      for (const [id, { untilMs }] of run.off) if (untilMs <= nowMs) run.off.delete(id);
+      return false;
+    }
     parts.changed();
     const pass = await parts.authorize();
     if (pass === "again") return true;

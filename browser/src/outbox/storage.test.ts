@@ -1,0 +1,349 @@
+import "fake-indexeddb/auto";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { nameOf } from "./name";
+import type { Parts } from "./parts";
+import type { News, NotKept, Outbox } from "./port";
+import {
+  ADA,
+  BreakableDatabases,
+  completed,
+  FakeMirror,
+  FakeServer,
+  ManualClock,
+  networkDown,
+  open as openWith,
+  problem,
+} from "./rig";
+
+const NAME = nameOf(ADA);
+let clock: ManualClock;
+let server: FakeServer;
+let disk: BreakableDatabases;
+let mirror: FakeMirror;
+let opened: Outbox[];
+
+beforeEach(() => {
+  clock = new ManualClock();
+  server = new FakeServer();
+  disk = new BreakableDatabases();
+  mirror = new FakeMirror();
+  opened = [];
+});
+afterEach(async () => {
+  disk.condition = "well";
+  for (const outbox of opened) await outbox.close();
+});
+
+async function open(parts: Partial<Parts> = {}): Promise<Outbox> {
+  const outbox = await openWith(server, { clock, indexedDB: disk.factory, mirror, ...parts });
+  opened.push(outbox);
+  return outbox;
+}
+const refusalOf = (adding: Promise<unknown>): Promise<NotKept> =>
+  adding.then(
+    () => Promise.reject(new Error("it was kept")),
+    (error) => error,
+  );
+const journalled = () => [...mirror.texts.keys()].filter((key) => key.includes(".aside."));
+
+describe.each(["dead", "full"] as const)("an outbox whose storage is %s", (condition) => {
+  it("calls nothing kept, says so, and sends straight to the server", async () => {
+    const outbox = await open();
+    await clock.pass(10);
+    disk.condition = condition;
+    const refusal = await refusalOf(outbox.add(completed("one")));
+    expect(refusal.name).toBe("NotKept");
+    await clock.pass(10);
+    expect(await refusal.sentDirectly).toBe(true);
+    expect(outbox.status.storage).toBe("unsafe");
+    expect(server.applied.size).toBe(1);
+    expect(journalled()).toEqual([]);
+  });
+
+  it("puts an event into the emergency journal while the network is down too, and says it is not sent", async () => {
+    const outbox = await open();
+    await clock.pass(10);
+    disk.condition = condition;
+    server.behaviour = networkDown;
+    const refusal = await refusalOf(outbox.add(completed("one")));
+    await clock.pass(10);
+    expect(await refusal.sentDirectly).toBe(false);
+    expect(journalled()).toHaveLength(1);
+    server.behaviour = () => undefined;
+    outbox.sendNow();
+    await clock.pass(2_000);
+    expect(server.applied.size).toBe(1);
+    expect(journalled()).toEqual([]);
+  });
+
+  it("moves what was set aside into the database when that is well again", async () => {
+    const outbox = await open();
+    await clock.pass(10);
+    disk.condition = condition;
+    server.behaviour = networkDown;
+    await refusalOf(outbox.add({ ...completed("one"), id: "018f0000-0000-7000-8000-00000000000A" }));
+    const heard: News[] = [];
+    outbox.subscribe((news) => void heard.push(news));
+    disk.condition = "well";
+    await clock.pass(5_000);
+    expect(outbox.status.storage).toBe("safe");
+    const [entry] = await outbox.waiting();
+    expect(entry).toMatchObject({ id: "018f0000-0000-7000-8000-00000000000a", seq: 1 });
+    expect(journalled()).toEqual([]);
+    expect(heard.filter(({ type }) => type === "added")).toHaveLength(1);
+  });
+
+  it("asks its storage ever less often", async () => {
+    const outbox = await open();
+    await clock.pass(10);
+    disk.condition = condition;
+    server.behaviour = networkDown;
+    for (let count = 0; count < 20; count += 1) await refusalOf(outbox.add(completed("one")));
+    const before = disk.opens;
+    await clock.pass(600_000);
+    expect(disk.opens - before).toBeLessThan(300);
+  });
+
+  it("keeps an event that is offered again, once it can, and only once", async () => {
+    const outbox = await open();
+    await clock.pass(10);
+    disk.condition = condition;
+    server.behaviour = networkDown;
+    const draft = { ...completed("one"), id: "018f0000-0000-7000-8000-00000000000a" };
+    await refusalOf(outbox.add(draft));
+    await refusalOf(outbox.add(draft));
+    expect(journalled()).toHaveLength(1);
+    disk.condition = "well";
+    expect(await outbox.add(draft)).toMatchObject({ id: draft.id, seq: 1 });
+    expect(await outbox.add(draft)).toMatchObject({ id: draft.id, seq: 1 });
+    expect(await outbox.waiting()).toHaveLength(1);
+  });
+
+  it("sends the next page's events too, and what this one left in the journal", async () => {
+    const first = await open();
+    await clock.pass(10);
+    disk.condition = condition;
+    server.behaviour = networkDown;
+    await refusalOf(first.add(completed("one")));
+    await first.close();
+    if (condition === "full") disk.condition = "well";
+    const second = await open();
+    server.behaviour = () => undefined;
+    await clock.pass(5_000);
+    expect(server.applied.size).toBe(1);
+    expect(second.status.storage).toBe(condition === "full" ? "safe" : "unsafe");
+  });
+
+  it("lets one bad event set aside hold up none of its neighbours", async () => {
+    const outbox = await open();
+    await clock.pass(10);
+    disk.condition = condition;
+    server.behaviour = ({ body, path }) =>
+      path.endsWith("/batch") &&
+      body.events.some(({ body: { lessonId } }: { body: { lessonId: string } }) => lessonId === "bad")
+        ? problem(422, "invalid")
+        : undefined;
+    const bad = await refusalOf(outbox.add(completed("bad")));
+    const good = await refusalOf(outbox.add(completed("good")));
+    await clock.pass(5_000);
+    expect(await bad.sentDirectly).toBe(false);
+    expect(await good.sentDirectly).toBe(true);
+    disk.condition = "well";
+    await clock.until(async () => (await outbox.undeliverable()).length === 1);
+    expect(await outbox.undeliverable()).toMatchObject([{ code: "invalid" }]);
+    expect(server.applied.size).toBe(1);
+  });
+});
+
+describe("an outbox on a full disk", () => {
+  it("still lets go of what the server has, which frees the disk", async () => {
+    server.behaviour = networkDown;
+    const outbox = await open();
+    await outbox.add(completed("one"));
+    disk.condition = "full";
+    server.behaviour = () => undefined;
+    outbox.sendNow();
+    await clock.pass(2_000);
+    expect(server.applied.size).toBe(1);
+    expect(await outbox.waiting()).toEqual([]);
+  });
+});
+
+describe("an outbox without any storage", () => {
+  it("opens, works, and is unsafe", async () => {
+    const outbox = await open({
+      indexedDB: {
+        open() {
+          throw new DOMException("forbidden", "SecurityError");
+        },
+      } as unknown as IDBFactory,
+      mirror: undefined,
+    });
+    expect(outbox.status).toMatchObject({ storage: "unsafe", backlog: 0 });
+    const refusal = await refusalOf(outbox.add(completed("one")));
+    await clock.pass(10);
+    expect(await refusal.sentDirectly).toBe(true);
+  });
+
+  it("goes on when localStorage is full as well", async () => {
+    const outbox = await open();
+    mirror.fails = true;
+    const kept = await outbox.add(completed("one"));
+    disk.condition = "dead";
+    const refusal = await refusalOf(outbox.add(completed("two")));
+    await clock.pass(2_000);
+    expect(await refusal.sentDirectly).toBe(true);
+    expect(server.applied.has(kept.id)).toBe(false);
+    disk.condition = "well";
+    await clock.until(() => server.applied.has(kept.id));
+  });
+});
+
+describe("damage", () => {
+  it("moves an entry whose checksum fails aside, with what is left of it, and sends its neighbours", async () => {
+    server.behaviour = networkDown;
+    const outbox = await open();
+    const one = await outbox.add(completed("one"));
+    const two = await outbox.add(completed("two"));
+    const bad = { ...one, payload: one.payload.replace("one", "oxe") };
+    await disk.within(NAME, "entries", (shelf) => shelf.put(bad, ["progressQueue", 1]));
+    server.behaviour = () => undefined;
+    outbox.sendNow();
+    await clock.pass(500);
+    expect([...server.applied.keys()]).toEqual([two.id]);
+    const [item] = await outbox.undeliverable();
+    expect(item).toMatchObject({ id: one.id, code: "damaged", entry: { payload: bad.payload } });
+    // Known to be damaged, it is no unexplained loss.
+    expect(await outbox.losses()).toEqual([]);
+  });
+
+  it("does the same with a record that is no entry at all", async () => {
+    server.behaviour = networkDown;
+    const outbox = await open();
+    await outbox.add(completed("one"));
+    await disk.within(NAME, "entries", (shelf) => shelf.put(7, ["progressQueue", 1]));
+    expect(await outbox.waiting()).toEqual([]);
+    expect(await outbox.undeliverable()).toMatchObject([{ code: "damaged", entry: { seq: 1 } }]);
+  });
+});
+
+describe("a loss", () => {
+  const reported = () => server.lossReports.map(({ missing }) => missing);
+
+  it("is found when entries vanish from the database, and is told to the person and the server", async () => {
+    server.behaviour = networkDown;
+    const outbox = await open();
+    for (const lesson of ["one", "two", "three"]) await outbox.add(completed(lesson));
+    await disk.within(NAME, "entries", (shelf) => shelf.delete(["progressQueue", 2]));
+    server.behaviour = () => undefined;
+    outbox.sendNow();
+    await clock.pass(2_000);
+    expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[2, 2]], told: true }]);
+    expect(reported()).toEqual([[[2, 2]]]);
+    expect(outbox.status.losses).toBe(1);
+  });
+
+  it("is found when the last entries vanish, by no gap but by the highest number", async () => {
+    server.behaviour = networkDown;
+    const first = await open();
+    for (const lesson of ["one", "two", "three"]) await first.add(completed(lesson));
+    await first.close();
+    await disk.within(NAME, "entries", (shelf) => shelf.delete(IDBKeyRange.lowerBound(["progressQueue", 2])));
+    server.behaviour = () => undefined;
+    const second = await open();
+    await clock.pass(20_000);
+    expect(await second.losses()).toMatchObject([{ missing: [[2, 3]] }]);
+  });
+
+  it("is found when the whole database is gone: a new generation begins, the old one's rest is reported", async () => {
+    const first = await open();
+    await first.add(completed("one"));
+    await clock.pass(500);
+    server.behaviour = networkDown;
+    await first.add(completed("two"));
+    await first.add(completed("three"));
+    await first.close();
+    await disk.delete(NAME);
+    server.behaviour = () => undefined;
+    const second = await open();
+    const { seq, generation } = await second.add(completed("four"));
+    expect([seq, generation]).toEqual([1, 2]);
+    await clock.pass(2_000);
+    expect(await second.losses()).toMatchObject([{ generation: 1, missing: [[2, 3]], told: true }]);
+    await clock.pass(60_000);
+    expect(reported()).toEqual([[[2, 3]]]);
+    expect(server.applied.size).toBe(2);
+  });
+
+  it("is found when the database is deleted under a live page, which goes on in a new generation", async () => {
+    server.behaviour = networkDown;
+    const outbox = await open({ mirror: undefined });
+    await outbox.add(completed("one"));
+    await disk.delete(NAME);
+    const { seq, generation } = await outbox.add(completed("two"));
+    expect([seq, generation]).toEqual([1, 2]);
+    server.behaviour = () => undefined;
+    outbox.sendNow();
+    await clock.pass(20_000);
+    expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[1, 1]] }]);
+  });
+
+  it("is found when the database came back older, whose numbers are given to nothing else", async () => {
+    server.behaviour = networkDown;
+    const first = await open();
+    await first.add(completed("one"));
+    const [older] = await disk.records(NAME, "meta");
+    await first.add(completed("two"));
+    await first.close();
+    await disk.within(NAME, "meta", (shelf) => shelf.put(older, 0));
+    await disk.within(NAME, "entries", (shelf) => shelf.delete(["progressQueue", 2]));
+    server.behaviour = () => undefined;
+    const second = await open();
+    expect(await second.add(completed("three"))).toMatchObject({ seq: 3, generation: 1 });
+    await clock.pass(20_000);
+    expect(await second.losses()).toMatchObject([{ missing: [[2, 2]] }]);
+  });
+
+  it("is none where entries wait, were discarded, are undeliverable, or were known to the server already", async () => {
+    server.behaviour = ({ path, body }) =>
+      path.endsWith("/batch") && body.events.some(({ seq }: { seq: number }) => seq === 1)
+        ? problem(422, "invalid")
+        : undefined;
+    const outbox = await open();
+    await outbox.add(completed("bad"));
+    await clock.pass(500);
+    server.behaviour = networkDown;
+    await outbox.add(completed("discarded"));
+    await outbox.discardAll();
+    const id = "018f0000-0000-7000-8000-00000000000a";
+    server.applied.set(id, {});
+    await outbox.add({ ...completed("known"), id });
+    await outbox.add(completed("good"));
+    server.behaviour = () => undefined;
+    outbox.sendNow();
+    await clock.pass(2_000);
+    // As after a restart of the server, which counts what it has in its journal, and duplicates are not.
+    const [device] = [...server.counted.values()];
+    device?.delete(3);
+    await outbox.add(completed("last"));
+    await clock.pass(60_000);
+    expect(outbox.status).toMatchObject({ backlog: 0, undeliverable: 1, losses: 0 });
+    expect(reported()).toEqual([]);
+  });
+
+  it("is reported later when the server can't be told now", async () => {
+    server.behaviour = networkDown;
+    const outbox = await open();
+    for (const lesson of ["one", "two", "three"]) await outbox.add(completed(lesson));
+    await disk.within(NAME, "entries", (shelf) => shelf.delete(["progressQueue", 2]));
+    server.behaviour = ({ path }) => (path.endsWith("/loss") ? problem(503, "busy") : undefined);
+    outbox.sendNow();
+    await clock.pass(2_000);
+    expect(await outbox.losses()).toMatchObject([{ told: false }]);
+    server.behaviour = () => undefined;
+    await outbox.add(completed("four"));
+    await clock.pass(5_000);
+    expect(await outbox.losses()).toMatchObject([{ told: true }]);
+    expect(reported()).toHaveLength(1);
+  });
+});
