@@ -10,10 +10,10 @@ import "./looks/saving.css";
 import "./looks/installed.css";
 import "./looks/print.css";
 import { CHANNEL as RUNTIME_STATUS } from "./feed/runtime";
+import { tabParts } from "./outbox/page";
 import { App } from "./pages/app";
 import { createPortal } from "./state/portal";
 import { SIGNED_IN_KEY } from "./state/session";
-import { pageOf } from "./state/tab";
 
 const portal = createPortal({
   fetch: (...request) => fetch(...request),
@@ -22,8 +22,7 @@ const portal = createPortal({
   tabStorageOf: () => sessionStorage,
   random: Math.random,
   online: () => navigator.onLine,
-  page: pageOf(document, window),
-  sendBeacon: (path, body) => navigator.sendBeacon(path, body),
+  tab: tabParts(),
   window,
   locks: navigator.locks,
   channel: "BroadcastChannel" in window ? new BroadcastChannel(RUNTIME_STATUS) : undefined,
@@ -41,13 +40,8 @@ addEventListener("offline", () => portal.health.ask());
 window.addEventListener("storage", ({ key }) => {
   if (key === null || key === SIGNED_IN_KEY) void portal.session.ask();
 });
-addEventListener("pagehide", portal.outbox.beacon);
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState !== "visible") {
-    // The last moment that browsers promise: what waits goes out once more, and stays here all the same.
-    portal.outbox.beacon();
-    return;
-  }
+  if (document.visibilityState !== "visible") return;
   portal.health.ask();
   // The same person may have signed in again in another tab meanwhile.
   if (!portal.session.signedIn.peek()) void portal.session.ask();

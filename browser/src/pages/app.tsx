@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { LocationProvider, Route, Router } from "preact-iso";
 import { inWords } from "../core/problem";
 import type { Portal } from "../state/portal";
@@ -17,7 +17,6 @@ import { SignInAgain } from "./sign-in-again";
 import { SignOut } from "./sign-out";
 import { UpdateToast } from "./update-toast";
 import { PortalContext, usePortal } from "./use-portal";
-import { WaitingPage } from "./waiting";
 
 /** Links to the server's own answers and to a lesson's files are the browser's to follow, not ours. */
 const OUR_PAGES = /^\/(?!api\/)/;
@@ -34,6 +33,7 @@ export function App({ portal }: { portal: Portal }) {
 }
 
 const AdminPages = later(() => import("./admin/index").then((module) => module.default));
+const WaitingPage = later(() => import("./waiting").then((module) => module.WaitingPage));
 const StaffPage = later(() => import("./staff").then((module) => module.StaffPage));
 
 function Frame() {
@@ -101,7 +101,12 @@ function Content() {
   }
 }
 
+/** Once the first page stands, this one is fetched too: it is needed most when there is no network. */
+const FETCH_AHEAD_MS = 2_000;
+
 function Pages({ principal }: { principal: Principal }) {
+  const { clock } = usePortal();
+  useEffect(() => clock.after(FETCH_AHEAD_MS, WaitingPage.ahead), []);
   const learns = isLearner(principal);
   const runs = isAdmin(principal);
   // Opening a lesson declares that somebody learns there: who only runs the school must not, by accident.

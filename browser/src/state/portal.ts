@@ -2,7 +2,8 @@
 import { effect, untracked } from "@preact/signals";
 import type { Clock } from "../core/clock";
 import { mintId } from "../core/ids";
-import { openOutbox, type Page } from "../outbox/index";
+import { openOutbox } from "../outbox/index";
+import type { tabParts } from "../outbox/page";
 import { createCalls } from "../wire/calls";
 import { createWire } from "../wire/client";
 import { markOf as whoseMarkOf } from "../wire/worker-words";
@@ -15,7 +16,6 @@ import { createOutboxState } from "./outbox";
 import { createReads } from "./reads";
 import { sealedIn } from "./sealed";
 import { createSession, markOf } from "./session";
-import { mirrorIn } from "./tab";
 
 export interface Ground {
   fetch: typeof fetch;
@@ -26,8 +26,8 @@ export interface Ground {
   tabStorageOf: () => Storage;
   random: () => number;
   online: () => boolean;
-  page: Page;
-  sendBeacon: (path: string, body: Blob) => boolean;
+  /** How the outbox sees this tab: its storage, its being seen, its last word. */
+  tab: ReturnType<typeof tabParts>;
   /** For what stands on the device beside the outbox: the worker and its caches. */
   window?: Window & typeof globalThis;
   /** By these the tabs of a browser share one view of the service. */
@@ -44,8 +44,7 @@ export function createPortal({
   tabStorageOf,
   random,
   online,
-  page,
-  sendBeacon,
+  tab,
   window,
   locks,
   channel,
@@ -77,9 +76,7 @@ export function createPortal({
         clock,
         random,
         mintId,
-        mirror: mirrorIn(storageOf),
-        page,
-        sendBeacon,
+        ...tab,
       }),
     clock,
     mintId,
@@ -92,7 +89,7 @@ export function createPortal({
     clock,
     random,
     online,
-    page,
+    page: tab.page,
     locks,
     channel,
     onReached(again) {
