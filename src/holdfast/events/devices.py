@@ -7,7 +7,7 @@ rather than something wrong.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -27,8 +27,11 @@ class DeviceState(msgspec.Struct, rename="camel"):
     missing: list[tuple[Seq, Seq]]
 
 
-def merge(ranges: Ranges, seqs: Iterable[int]) -> Ranges:
+def merge(ranges: Ranges, seqs: Sequence[int]) -> Ranges:
     """The ranges with more numbers in; order and repetition don't matter."""
+    if seqs and [*seqs] == [*range(seqs[0], seqs[0] + len(seqs))]:
+        # What a device sends nearly always: numbers that follow on.
+        return union(ranges, [[seqs[0], seqs[-1]]])
     return union(ranges, [[seq, seq] for seq in seqs])
 
 

@@ -7,6 +7,7 @@ only for what is durable.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Literal, NamedTuple
@@ -15,7 +16,7 @@ import msgspec
 
 from holdfast.core.clock import Clock, rfc3339
 from holdfast.core.errors import Rejected, Unavailable
-from holdfast.core.ids import position_text
+from holdfast.core.ids import position_text, position_texts
 from holdfast.events.devices import DeviceBook, DeviceState
 from holdfast.events.envelope import Batch, Count, Judge, Sender, Stamp
 from holdfast.events.window import Window
@@ -26,7 +27,7 @@ from holdfast.journal.segment import owner
 Status = Literal["accepted", "duplicate", "invalid", "forbidden", "conflict", "later"]
 
 
-class Receipt(msgspec.Struct, rename="camel", omit_defaults=True):
+class Receipt(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     """The server's word about one event. `accepted` and `duplicate` mean: it is on disk."""
 
     id: str
@@ -69,11 +70,8 @@ class Counters(msgspec.Struct):
 
     def count(self, receipts: Sequence[Receipt]) -> None:
         """Add a batch's receipts."""
-        first = receipts[0].status if receipts else "accepted"
-        same = sum(1 for receipt in receipts if receipt.status == first)
-        setattr(self, first, getattr(self, first) + same)
-        if same < len(receipts):
-            self.count([receipt for receipt in receipts if receipt.status != first])
+        for status, number in Counter([receipt.status for receipt in receipts]).items():
+            setattr(self, status, getattr(self, status) + number)
 
 
 FORBIDDEN: Final = 403
@@ -104,10 +102,12 @@ class _Work:
 
     def __init__(self, number: int) -> None:
         self.receipts: list[Receipt | None] = [None] * number
-        self.places: list[int] = []
+        self.places: Sequence[int] = ()
         """Where the receipts of `fresh` go."""
         self.fresh: list[Event] = []
         """To be appended and answered."""
+        self.ids: dict[str, list[str]] = {}
+        """Org -> the ids of its fresh events."""
         self.conflicts: list[Event] = []
         """To be appended beside them; the receipt says that they are kept, so it waits for that too."""
         self.conflict_places: list[int] = []
@@ -158,13 +158,14 @@ class Intake:
         stamp = Stamp(sender, batch, door, rfc3339(self._clock.now_s()))
         judge = self._judge.judge
         events: list[Event] = []
-        places: list[int] = []
+        places: Sequence[int] = range(len(batch.events))
         for at, raw in enumerate(batch.events):
             try:
                 events.append(judge(raw, stamp))
-                places.append(at)
             except Rejected as refused:
                 work.receipts[at] = _refusal(raw, refused)
+        if len(events) < len(places):
+            places = [at for at in places if work.receipts[at] is None]
         self._place(places, events, {plan.org for plan in stamp.plans.values()}, work)
         try:
             await self._append(work)
@@ -216,7 +217,7 @@ class Intake:
         """Whether the id is among the lately committed ones."""
         return self._window.get(org, event_id.lower()) is not None
 
-    def _place(self, places: list[int], events: list[Event], orgs: set[str], work: _Work) -> None:
+    def _place(self, places: Sequence[int], events: list[Event], orgs: set[str], work: _Work) -> None:
         """Tell fresh from duplicate, from being written, from conflict."""
         if not events:
             return
@@ -229,13 +230,14 @@ class Intake:
             and len(set(ids)) == len(ids)
             and self._window.strangers(org, ids)
         ):
-            work.places, work.fresh = places, events
+            work.places, work.fresh, work.ids = places, events, {org: ids}
             return
         seen: dict[tuple[str, str], int] = {}
-        for at, event in zip(places, events, strict=True):
-            self._place_one(at, event, seen, work)
+        work.places = [
+            at for at, event in zip(places, events, strict=True) if self._is_fresh(at, event, seen, work)
+        ]
 
-    def _place_one(self, at: int, event: Event, seen: dict[tuple[str, str], int], work: _Work) -> None:
+    def _is_fresh(self, at: int, event: Event, seen: dict[tuple[str, str], int], work: _Work) -> bool:
         key = (event.org, event.id)
         known = self._window.get(event.org, event.id)
         flight = self._flight.get(event.org, {}).get(event.id)
@@ -253,8 +255,10 @@ class Intake:
             work.twins.append(_Twin(at, event, flight.done if flight else None))
         else:
             seen[key] = event.digest
-            work.places.append(at)
             work.fresh.append(event)
+            work.ids.setdefault(event.org, []).append(event.id)
+            return True
+        return False
 
     async def _append(self, work: _Work) -> None:
         fresh = work.fresh
@@ -266,35 +270,40 @@ class Intake:
                 raise refused
         done = self._journal.append(written)
         write = _Write(done, fresh)
-        orgs = {event[1] for event in fresh}
-        for org in orgs:
-            ids = [event[0] for event in fresh if event[1] == org]
+        for org, ids in work.ids.items():
             self._flight.setdefault(org, {}).update(dict.fromkeys(ids, write))
         if done.done():
             # An engine may answer at once; a callback would come too late for this batch's own twins.
-            self._landed(work, orgs, done)
+            self._landed(work, done)
         else:
             # By callback: a sender that goes away must not leave ids in flight, nor committed ones unknown.
-            done.add_done_callback(partial(self._landed, work, orgs))
+            done.add_done_callback(partial(self._landed, work))
         first = await asyncio.shield(done)
-        receipts, durable = work.receipts, self._durable
-        for position, (at, event) in enumerate(zip(work.places, fresh, strict=True), first):
-            receipts[at] = Receipt(event.id, "accepted", f"{position:016d}", durable)
+        durable = self._durable
+        answers = [
+            Receipt(event[0], "accepted", position, durable)
+            for event, position in zip(fresh, position_texts(first, len(fresh)), strict=True)
+        ]
+        receipts = work.receipts
+        if len(answers) == len(receipts):
+            receipts[:] = answers
+        else:
+            for at, answer in zip(work.places, answers, strict=True):
+                receipts[at] = answer
         for at, event in zip(work.conflict_places, work.conflicts, strict=True):
             receipts[at] = _conflict(event.id)
 
-    def _landed(self, work: _Work, orgs: set[str], future: asyncio.Future[int]) -> None:
-        for org in orgs:
+    def _landed(self, work: _Work, future: asyncio.Future[int]) -> None:
+        for org, ids in work.ids.items():
             flight = self._flight[org]
-            for event in work.fresh:
-                if event[1] == org:
-                    del flight[event[0]]
+            for event_id in ids:
+                del flight[event_id]
             if not flight:
                 del self._flight[org]
         if future.cancelled() or future.exception() is not None:
             return
-        if len(orgs) == 1:
-            self._window.extend(next(iter(orgs)), work.fresh, future.result())
+        if len(work.ids) == 1:
+            self._window.extend(next(iter(work.ids)), work.fresh, future.result())
         else:
             for position, event in enumerate(work.fresh, future.result()):
                 self._window.add(event.org, event.id, event.digest, position)

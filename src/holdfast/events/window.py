@@ -7,6 +7,7 @@ eviction free.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -14,15 +15,19 @@ from holdfast.journal.record import Event, Record
 
 CONFLICTS: Final = 1000
 
+_Frame = tuple[int, list[str], "array[int]"]
+"""Events committed together: the first one's position, their ids, their digests. The window holds a
+frame once for each of its ids, which is less than a number each, and far less work."""
+
 
 class Window:
-    """At most `size` ids, the newest ones; about 250 bytes each."""
+    """At most `size` ids, the newest ones; at most 250 bytes each."""
 
     def __init__(self, size: int = 65_536) -> None:
         """`size`: how many ids to remember."""
         self._half = max(size // 2, 1)
-        self._young: dict[str, dict[str, int]] = {}
-        self._old: dict[str, dict[str, int]] = {}
+        self._young: dict[str, dict[str, _Frame]] = {}
+        self._old: dict[str, dict[str, _Frame]] = {}
         self._number = 0
         self._conflicts: dict[tuple[str, str, int], None] = {}
 
@@ -34,7 +39,11 @@ class Window:
             found = mine.get(event_id)
         if found is None and (mine := self._old.get(org)) is not None:
             found = mine.get(event_id)
-        return None if found is None else (found & 0xFFFFFFFF, found >> 32)
+        if found is None:
+            return None
+        first, ids, digests = found
+        at = ids.index(event_id)
+        return digests[at], first + at
 
     def strangers(self, org: str, ids: Sequence[str]) -> bool:
         """Whether none of the ids is known: the common case, told without a look at each."""
@@ -43,14 +52,14 @@ class Window:
 
     def add(self, org: str, event_id: str, digest: int, position: int) -> None:
         """Remember a committed id."""
-        self._young.setdefault(org, {})[event_id] = position << 32 | digest
+        self._young.setdefault(org, {})[event_id] = (position, [event_id], array("I", [digest]))
         self._grown(1)
 
     def extend(self, org: str, events: Sequence[Event], first: int) -> None:
         """Remember committed events of one org that stand at `first` and the positions after it."""
-        self._young.setdefault(org, {}).update(
-            {event[0]: at << 32 | event[3] for at, event in enumerate(events, first)}
-        )
+        ids = [event[0] for event in events]
+        frame = (first, ids, array("I", [event[3] for event in events]))
+        self._young.setdefault(org, {}).update(dict.fromkeys(ids, frame))
         self._grown(len(events))
 
     def _grown(self, number: int) -> None:

@@ -22,7 +22,7 @@ from holdfast.core.errors import (
     Rejected,
     Unavailable,
 )
-from holdfast.core.ids import is_uuid, position_text, uuid7
+from holdfast.core.ids import is_uuid, position_text, position_texts, uuid7
 
 repeatable = settings(derandomize=True, database=None)
 FAMILIES = (Rejected, Conflict, Unavailable, Corrupt, Misconfigured)
@@ -190,3 +190,9 @@ def test_only_what_time_mends_says_when_to_come_back() -> None:
     assert Unavailable("x").retry_s == 5.0
     for family in (Rejected, Conflict, Corrupt, Misconfigured):
         assert family("x").retry_s is None
+
+
+@pytest.mark.parametrize("first", [1, 998, 999, 1000, 12_345_678_999])
+@pytest.mark.parametrize("number", [0, 1, 3, 2005])
+def test_positions_written_together_are_those_written_one_by_one(first: int, number: int) -> None:
+    assert position_texts(first, number) == [position_text(at) for at in range(first, first + number)]
