@@ -1,6 +1,7 @@
 /** The calls of an administrator's pages, by name. Loaded with those pages, not with a learner's. */
 import type { Believe } from "./believe";
 import type { Answer, Wire } from "./client";
+import { having, query, segment } from "./having";
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
@@ -40,13 +41,6 @@ export interface AssignmentsAsk {
 
 /** A course of 64 MB on a slow line, and a long list whose passwords are hashed one by one. */
 const UPLOAD_DEADLINE_MS = 600_000;
-
-const segment = encodeURIComponent;
-
-function query(asked: object): string {
-  const set = Object.entries(asked).filter(([, value]) => value !== undefined && value !== "");
-  return set.length === 0 ? "" : `?${new URLSearchParams(set.map(([key, value]) => [key, String(value)]))}`;
-}
 
 export type AdminCalls = ReturnType<typeof createAdminCalls>;
 
@@ -100,20 +94,6 @@ export function createAdminCalls(wire: Wire) {
       get(`/api/admin/analytics/courses/${segment(id)}`, having<CourseInsight>("lessons", "dataFreshAsOf")),
     courseCsv: (id: string, table: CourseTable) =>
       csv(`/api/admin/analytics/courses/${segment(id)}${query({ table })}`),
-  };
-}
-
-/** An object that has the fields its page stands on; those that are lists on every page must be lists. */
-const LISTS = new Set(["items", "lessons", "dangling", "warnings", "unknown", "failed", "roles", "courses"]);
-
-function having<T>(...names: string[]): Believe<T> {
-  return (value) => {
-    if (typeof value !== "object" || value === null) return undefined;
-    const fields = value as Record<string, unknown>;
-    const whole = names.every((name) => fields[name] !== undefined);
-    return whole && names.every((name) => !LISTS.has(name) || Array.isArray(fields[name]))
-      ? (value as T)
-      : undefined;
   };
 }
 

@@ -15,7 +15,7 @@ export type Answer<T> =
   { ok: true; value: T; asOf?: string; fromDevice?: true } | { ok: false; problem: Problem };
 
 export interface Ask {
-  method: "GET" | "POST" | "PATCH";
+  method: "GET" | "POST" | "PATCH" | "DELETE";
   path: string;
   /**
    * The exact text to send, or a file. The caller writes a text, because a checksum is taken over some
