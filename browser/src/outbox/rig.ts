@@ -24,7 +24,7 @@ export interface Request {
   // biome-ignore lint/suspicious/noExplicitAny: whatever was sent, for a test to look into.
   body: any;
 }
-export type Behaviour = (request: Request) => Response | Promise<Response> | undefined;
+export type Behaviour = (request: Request) => Response | undefined | Promise<Response | undefined>;
 
 export const json = (value: unknown, status = 202, headers: Record<string, string> = {}): Response =>
   new Response(JSON.stringify(value), {
