@@ -67,8 +67,9 @@ Each command exits with 0 when it did what it was asked, else with 1 and a sente
 it; when none runs, it opens the folder itself.
 """,
     "Health": """
-The degradations that `/api/health` names. A component's answer counts for its `ttlMs`; an older one is
-`unknown`, never its last good value. Numbers are in [Metrics](metrics.md).
+How the stream tells them is in [The stream of health](wire-health.md), numbers are in
+[Metrics](metrics.md). These are the degradations that `/api/health` names. A component's answer counts
+for its `ttlMs`; an older one is `unknown`, never its last good value.
 """,
     "Metrics": """
 At `/api/diagnostics/metrics`, in Prometheus' text format, for operators, services and this machine.
@@ -217,6 +218,8 @@ def routes_page() -> str:
         elif call.body is not None:
             facts.append(f"- Body: JSON, at most {size_text(call.limit_bytes)}{beacon_text(call)}")
         facts.append(f"- Answer: {answer_text(call)}")
+        if call.destructive:
+            facts.append("- Takes something away: `held_back` while the store is out or degraded")
         parts = [f"## `{call.method} {call.path}`", call.summary.rstrip(".") + ".", "\n".join(facts)]
         if call.body is not None and call.body is not bytes:
             parts.append(fields_table(call.body))

@@ -46,6 +46,11 @@ class Settings:
     drain_timeout_s: float = 8.0
     new_sw_percent: int | None = None
     client_dir: Path | None = None
+    probe_period_s: float = 2.0
+    health_dwell_s: float = 5.0
+    most_streams: int = 10_000
+    user_streams: int = 20
+    stream_age_s: float = 600.0
     log_format: Literal["console", "json"] = "console"
 
     @property
@@ -143,6 +148,28 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "HOLDFAST_CLIENT_DIR",
         "client_dir",
         "The folder of a built page to serve instead of the one that comes with the portal.",
+    ),
+    Setting(
+        "HOLDFAST_PROBE_PERIOD_S",
+        "probe_period_s",
+        "Seconds after which a part that nobody used is asked how it is; the disk every five times as long.",
+    ),
+    Setting(
+        "HOLDFAST_HEALTH_DWELL_S",
+        "health_dwell_s",
+        "Seconds a part must have been better before health says so; doubles with each loss of the last "
+        "ten minutes, up to five minutes.",
+    ),
+    Setting(
+        "HOLDFAST_MOST_STREAMS",
+        "most_streams",
+        "Streams of health that may be open at once; whoever comes then is told to ask again later.",
+    ),
+    Setting("HOLDFAST_USER_STREAMS", "user_streams", "Of these, how many one signed-in user may have."),
+    Setting(
+        "HOLDFAST_STREAM_AGE_S",
+        "stream_age_s",
+        "Seconds after which a stream ends and the browser opens another, a fifth more or less.",
     ),
     Setting("HOLDFAST_LOG_FORMAT", "log_format", "`console` for people, `json` for machines."),
 )

@@ -34,11 +34,16 @@ from holdfast.events.intake import Intake
 from holdfast.events.replayer import Replayer
 from holdfast.events.reported import ReportedQueues
 from holdfast.events.window import Window
+from holdfast.feed.hub import Hub
 from holdfast.health.metrics import Metrics
 from holdfast.health.monitor import Monitor
 from holdfast.health.probes.applier import ApplierProbe, Reading
+from holdfast.health.probes.clock import ClockProbe
 from holdfast.health.probes.deadletters import DeadLetterProbe
+from holdfast.health.probes.disk import DiskProbe
+from holdfast.health.probes.feed import FeedProbe
 from holdfast.health.probes.journal import JournalProbe
+from holdfast.health.probes.keys import KeysProbe
 from holdfast.health.probes.store import StoreProbe
 from holdfast.journal.disk import Disk, OsDisk, make_folder
 from holdfast.journal.file import FileJournal
@@ -52,10 +57,16 @@ from holdfast.store.port import Store, Tx
 from holdfast.store.sqlite import SqliteStore
 from holdfast.web import page
 from holdfast.web.app import App
+from holdfast.web.condition import Condition
+from holdfast.web.guard import prove, prove_now
 from holdfast.web.measures import definitions
 from holdfast.web.openapi import call_for
 from holdfast.web.portal import Portal
+from holdfast.web.routes.health import demo
+from holdfast.web.server import Take
+from holdfast.web.streams import Limits, Streams, headers_of
 from holdfast.web.table import CALLS
+from holdfast.web.telling import Audiences, Telling
 
 log = structlog.get_logger(__name__)
 
@@ -118,18 +129,31 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         slow_down_ms=waiting.slow_down_ms,
         room=_room(settings, journal, clock),
     )
-    letters = DeadLetterProbe(store, clock)
+    period_s = settings.probe_period_s
+    letters = DeadLetterProbe(store, period_s)
+    feed = Hub()
     applier = Applier(
         journal, store, catalog, waiting, clock=clock, busy=lambda: portal.requests_under_way > CROWD
     )
+
+    def free() -> int | None:
+        return journal.stats().free_bytes
+
     monitor = Monitor(
         (
-            JournalProbe(journal, clock, settings.disk_soft_bytes),
-            StoreProbe(store, clock),
+            JournalProbe(journal),
+            StoreProbe(store, period_s),
             ApplierProbe(lambda: _reading(portal), clock),
             letters,
+            DiskProbe(
+                settings.folder, lambda: journal.stats().free_bytes, settings.disk_soft_bytes, 5 * period_s
+            ),
+            FeedProbe(feed, lambda: (portal.streams.open, settings.most_streams), period_s),
+            ClockProbe(clock),
+            KeysProbe(partial(_prove_keys, keys, clock), period_s),
         ),
         clock,
+        settings.health_dwell_s,
     )
     portal = Portal(
         settings=settings,
@@ -150,11 +174,25 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         login_rate=RateLimit(LOGIN_PER_S, LOGIN_BURST, clock),
         batch_rate=RateLimit(settings.batches_per_s, settings.batches_burst, clock),
         monitor=monitor,
+        feed=feed,
         metrics=Metrics(()),
         # Another provider of OpenFeature's takes the place of `Rollouts` here.
         flags=Flags(Rollouts(settings.flag_percents)),
-        open_letters=lambda: letters.open,
+        open_letters=lambda: letters.letters,
     )
+    condition = Condition(portal)
+    portal.audiences = Audiences(portal.flags.for_principal, clock)
+    portal.telling = Telling(feed, clock, condition.facts, condition.document)
+    portal.streams = Streams(
+        feed,
+        portal.telling,
+        clock,
+        Limits(settings.most_streams, settings.user_streams, settings.stream_age_s),
+        audience=portal.audiences.of,
+        prove=lambda proof: prove_now(portal, headers_of(proof)),
+        refresh=lambda proof: prove(portal, headers_of(proof)),
+    )
+    monitor.listen(lambda _: portal.telling.changed())
     portal.metrics = Metrics(definitions(portal))
     return portal
 
@@ -208,6 +246,8 @@ async def running(portal: Portal) -> AsyncIterator[None]:
         asyncio.create_task(portal.applier.run(), name="applier"),
         asyncio.create_task(portal.replayer.run(), name="replayer"),
         asyncio.create_task(portal.monitor.run(), name="monitor"),
+        asyncio.create_task(portal.telling.run(), name="telling"),
+        asyncio.create_task(portal.streams.run(), name="streams"),
         asyncio.create_task(_chores(portal), name="chores"),
     ]
     try:
@@ -229,12 +269,19 @@ def make_app(portal: Portal) -> App:
     )
 
 
+def streaming(portal: Portal) -> Take:
+    """Takes connections for the portal's streams."""
+    more = f"x-holdfast-demo: {demo(portal.settings.demo)}\r\n"
+    return lambda transport, headers: portal.streams.take(transport, headers, more)
+
+
 async def _chores(portal: Portal) -> None:
     """Hear of sessions that were ended; write those that the store missed while it was out."""
     while True:
         now_s = portal.clock.now_s()
         try:
             portal.sessions.load(await portal.store.read(None, partial(read_revoked, now_s=now_s)))
+            portal.streams.recheck()
             await portal.sessions.flush_revocations(portal.store)
         except HoldfastError as out:
             log.debug("chores wait for the store", reason=out.message)
@@ -297,6 +344,12 @@ def _room(settings: Settings, journal: Journal, clock: Clock) -> Callable[[str],
         return None
 
     return room
+
+
+def _prove_keys(keys: Keys, clock: Clock) -> None:
+    """Sign a token and verify it, with a verifier that remembers nothing."""
+    tokens = Tokens(keys, clock)
+    tokens.verify(tokens.mint("operator", None, ttl_s=60.0))
 
 
 def _reading(portal: Portal) -> Reading:

@@ -872,6 +872,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/health/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened lately
+         * @description Action `health.history`.
+         */
+        get: operations["get_api_health_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/health/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the portal is, and each change
+         * @description Action `public`.
+         */
+        get: operations["get_api_health_stream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/livez": {
         parameters: {
             query?: never;
@@ -1143,7 +1183,7 @@ export interface components {
             breaker: string;
             latencyMs: components["schemas"]["Latency"];
             observedAt: string;
-            reason: string | null;
+            reason?: string;
             /** @enum {unknown} */
             status: "degraded" | "down" | "ok" | "unknown";
             ttlMs: number;
@@ -1372,12 +1412,16 @@ export interface components {
         };
         /**
          * Degradation
-         * @description A named loss: what is lost, what still works, and the runbook that mends it.
+         * @description A named loss: what is lost, what still works, since when, and the runbook that mends it.
+         *
+         *         `expected_end_at`: as the last ones of its kind went; a guess.
          */
         Degradation: {
+            expectedEndAt: string;
             lost: string;
             name: string;
             runbook: string;
+            since: string;
             works: string;
         };
         /**
@@ -1466,35 +1510,46 @@ export interface components {
         };
         /**
          * Health
-         * @description Anonymous callers get the first three; members the rest about their org; operators all.
+         * @description Strangers get the first three; members the rest about their org; operators all.
          */
         Health: {
-            /** @default null */
-            analyticsIngestLagMs?: number | null;
-            /** @default null */
+            analyticsIngestLagMs?: number;
             components?: {
                 [key: string]: components["schemas"]["Component"];
-            } | null;
-            /** @default null */
-            degradations?: components["schemas"]["Degradation"][] | null;
-            /** @default null */
-            demo?: boolean | null;
-            epoch: string;
-            /** @default null */
+            };
+            degradations?: components["schemas"]["Degradation"][];
+            demo?: boolean;
+            epoch?: string;
             featureFlags?: {
                 [key: string]: boolean;
-            } | null;
-            /** @default null */
-            observedAt?: string | null;
-            /** @default null */
-            offlineQueue?: components["schemas"]["OfflineQueue"] | null;
-            /** @default null */
-            org?: components["schemas"]["OrgView"] | null;
-            /** @default null */
-            orgEnforcement?: components["schemas"]["OrgEnforcement"] | null;
-            seq: number;
+            };
+            observedAt?: string;
+            offlineQueue?: components["schemas"]["OfflineQueue"];
+            org?: components["schemas"]["OrgView"];
+            orgEnforcement?: components["schemas"]["OrgEnforcement"];
+            seq?: number;
             /** @enum {unknown} */
             status: "degraded" | "down" | "ok" | "unknown";
+            streams?: components["schemas"]["StreamsNow"];
+        };
+        /**
+         * HealthChange
+         * @description The verdict changed: what it became, which losses began, which ended.
+         */
+        HealthChange: {
+            at: string;
+            begun: string[];
+            ended: string[];
+            /** @enum {unknown} */
+            status: "degraded" | "down" | "ok" | "unknown";
+        };
+        /**
+         * HealthHistory
+         * @description What happened since the portal started, oldest first, as far as it is remembered.
+         */
+        HealthHistory: {
+            changes: components["schemas"]["HealthChange"][];
+            readings: components["schemas"]["Readings"];
         };
         /**
          * Heard
@@ -1610,11 +1665,11 @@ export interface components {
         };
         /**
          * Latency
-         * @description Milliseconds; empty where nothing was measured lately.
+         * @description Milliseconds; left out where nothing was measured lately.
          */
         Latency: {
-            p50: number | null;
-            p95: number | null;
+            p50?: number;
+            p95?: number;
         };
         /**
          * Ledger
@@ -1917,12 +1972,14 @@ export interface components {
         };
         /**
          * OrgView
-         * @description The caller's own org.
+         * @description The caller's own org. `assignments_stuck`: admins' work that the rule of orgs stopped.
          */
         OrgView: {
+            assignmentsStuck: number;
             backlog: number;
             deadLetters: number;
             devicesBacklog: number;
+            devicesLagMs: number;
             devicesReporting: number;
             lagMs: number;
             orgId: string;
@@ -2085,6 +2142,16 @@ export interface components {
             completed: boolean;
             percent: number;
             positionS: number;
+        };
+        /**
+         * Readings
+         * @description Numbers of the last hour, every ten seconds: `at` in s since 1970, and a row for each name.
+         */
+        Readings: {
+            at: number[];
+            values: {
+                [key: string]: number[];
+            };
         };
         /**
          * Receipt
@@ -2279,6 +2346,15 @@ export interface components {
             userId?: string | null;
             /** @default 1 */
             version?: number;
+        };
+        /**
+         * StreamsNow
+         * @description How many listen, how many of them lag, how many there may be.
+         */
+        StreamsNow: {
+            lagging: number;
+            most: number;
+            open: number;
         };
         /**
          * Switched
@@ -10031,6 +10107,316 @@ export interface operations {
                 content: {
                     "application/health+json": components["schemas"]["Health"];
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description A problem document. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_health_history: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthHistory"];
+                };
+            };
+            /** @description A problem document. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_api_health_stream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
                 };
             };
             /** @description A problem document. */

@@ -67,6 +67,7 @@ TABLE: Final[dict[str, Rule]] = {
     "org.write": _row("platform", "operator"),
     "token.mint": _row("platform", "operator"),
     "metrics.read": _row("platform", "operator", "service"),
+    "health.history": _row("platform", "operator"),
 }
 """Action -> who may do it."""
 

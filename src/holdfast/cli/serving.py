@@ -23,7 +23,8 @@ from holdfast.learning.importing import demo_course
 from holdfast.settings import Settings
 from holdfast.web.portal import Portal
 from holdfast.web.server import listen, server, settle_memory
-from holdfast.wiring import make_app, opened, running
+from holdfast.web.streams import PATH as STREAM_PATH
+from holdfast.wiring import make_app, opened, running, streaming
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +71,12 @@ async def serve(settings: Settings, host: str, port: int, ready: Callable[[str],
             with contextlib.suppress(Unavailable, Corrupt):  # a store that is out is no reason not to start
                 await seed(portal)
         app = make_app(portal)
-        web = server(app, head_timeout_s=settings.head_timeout_s, drain_timeout_s=settings.drain_timeout_s)
+        web = server(
+            app,
+            head_timeout_s=settings.head_timeout_s,
+            drain_timeout_s=settings.drain_timeout_s,
+            taken={STREAM_PATH.encode(): streaming(portal)},
+        )
         async with running(portal):
             notes = contextlib.ExitStack()
             await portal.monitor.look()
@@ -85,8 +91,9 @@ async def serve(settings: Settings, host: str, port: int, ready: Callable[[str],
             stop = asyncio.create_task(_stopped())
             await asyncio.wait([serving, stop], return_when=asyncio.FIRST_COMPLETED)
             portal.draining = True
-            web.should_exit = True
             stop.cancel()
+            await portal.streams.drain()
+            web.should_exit = True
             await serving
             notes.close()
     log.info("portal stopped")

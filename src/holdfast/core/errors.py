@@ -51,6 +51,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "store_in_use": (409, "A running portal holds this data directory."),
     # Unavailable
     "store_unavailable": (503, "The store does not answer now."),
+    "held_back": (503, "It takes something away; that waits until the store is well."),
     "journal_unavailable": (503, "The journal can't write now."),
     "unknown_outcome": (503, "The write may or may not be on disk: send the same ids again."),
     "queue_full": (503, "More waits for the disk than memory should hold."),

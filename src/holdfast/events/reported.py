@@ -20,6 +20,9 @@ class Reported(NamedTuple):
     lag_ms: int
 
 
+NOBODY: Final = Reported(0, 0, 0)
+
+
 class ReportedQueues:
     """The last word of each device. Event loop only; at most 50,000 devices."""
 
@@ -37,6 +40,16 @@ class ReportedQueues:
         self._said[org, device] = (self._clock.ticks_s(), int(backlog), lag)
         if len(self._said) > MOST:
             del self._said[next(iter(self._said))]
+
+    def by_org(self) -> dict[str, Reported]:
+        """Every org's devices that report a backlog."""
+        oldest = self._clock.ticks_s() - FORGET_S
+        found: dict[str, Reported] = {}
+        for (org, _), (at, backlog, lag) in self._said.items():
+            if at >= oldest and backlog:
+                known = found.get(org, NOBODY)
+                found[org] = Reported(known.devices + 1, known.backlog + backlog, max(known.lag_ms, lag))
+        return found
 
     def of(self, org: str | None) -> Reported:
         """An org's devices, or (None) everyone's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -17,6 +17,13 @@ class Degradation(msgspec.Struct, rename="camel", frozen=True):
     lost: str
     works: str
     runbook: str
+
+
+class Begun(NamedTuple):
+    """When a degradation began, and when it is likely to be over; seconds since 1970."""
+
+    at_s: float
+    expected_end_s: float
 
 
 class _Row(NamedTuple):
@@ -44,7 +51,7 @@ TABLE: Final[tuple[_Row, ...]] = (
         ("degraded",),
         Degradation(
             "journal_at_risk",
-            "Nothing yet: the disk is filling, slow, or holds damaged lines.",
+            "Nothing yet: the journal's disk is slow, or holds damaged lines.",
             "Everything.",
             "docs/runbooks/journal-at-risk.md",
         ),
@@ -58,6 +65,17 @@ TABLE: Final[tuple[_Row, ...]] = (
             "Signing in, courses and totals that are not on the device already.",
             "Sending work: it is kept in the journal and applied when the store is back.",
             "docs/runbooks/store-out.md",
+        ),
+        total=False,
+    ),
+    _Row(
+        "store",
+        ("degraded",),
+        Degradation(
+            "store_read_only",
+            "Changes by admins, and new totals; what is saved now shows later.",
+            "Signing in, reading, and sending work: it is kept in the journal and applied later.",
+            "docs/runbooks/store-read-only.md",
         ),
         total=False,
     ),
@@ -83,6 +101,61 @@ TABLE: Final[tuple[_Row, ...]] = (
         ),
         total=False,
     ),
+    _Row(
+        "disk",
+        ("degraded",),
+        Degradation(
+            "disk_filling",
+            "Analytics wait on the devices; further down everything but progress does.",
+            "Learning: progress and assignments are taken until the last mark.",
+            "docs/runbooks/disk-filling.md",
+        ),
+        total=False,
+    ),
+    _Row(
+        "disk",
+        ("down",),
+        Degradation(
+            "disk_unwritable",
+            "Nothing yet; as soon as a new file is needed, no new work can be taken.",
+            "Everything that goes on in files that are open.",
+            "docs/runbooks/disk-unwritable.md",
+        ),
+        total=False,
+    ),
+    _Row(
+        "feed",
+        ("degraded", "down"),
+        Degradation(
+            "feed_limited",
+            "Screens that were opened lately hear of changes later: they ask now and then.",
+            "Everything else.",
+            "docs/runbooks/feed-limited.md",
+        ),
+        total=False,
+    ),
+    _Row(
+        "clock",
+        ("degraded",),
+        Degradation(
+            "clock_jumped",
+            "Ages and due dates may be shown wrong; sessions may end early.",
+            "Sending work and reading: nothing is ordered by clocks.",
+            "docs/runbooks/clock-jumped.md",
+        ),
+        total=False,
+    ),
+    _Row(
+        "identityKeys",
+        ("degraded", "down"),
+        Degradation(
+            "keys_unusable",
+            "Signing in.",
+            "What devices show and keep; they send it once their owners can sign in.",
+            "docs/runbooks/keys-unusable.md",
+        ),
+        total=False,
+    ),
 )
 """Part and its statuses -> degradation; each has its runbook."""
 
@@ -93,6 +166,8 @@ class Verdict(NamedTuple):
     status: Status
     results: tuple[ProbeResult, ...]
     degradations: tuple[Degradation, ...]
+    begun: Mapping[str, Begun] = {}
+    """By a degradation's name."""
 
 
 def judge(results: Iterable[ProbeResult], now_s: float) -> Verdict:

@@ -78,6 +78,14 @@ class Tx(Protocol):
         ...
 
 
+class UnitOutcome(NamedTuple):
+    """How a unit of work went, as far as the store is concerned."""
+
+    writes: bool
+    reason: str | None
+    """Why the store could not do it; None when it could, whatever the unit itself came to."""
+
+
 class StoreStats(NamedTuple):
     """A store's condition, from memory."""
 
@@ -89,6 +97,11 @@ class StoreStats(NamedTuple):
     reason: str | None
     write_p95_ms: float | None
     read_p95_ms: float | None
+    read_p50_ms: float | None = None
+    locked_s: float | None = None
+    """How long a unit that writes has been waiting to begin; None while none does."""
+    working_s: float | None = None
+    """How long the unit that writes now has been at it; None while none does."""
 
 
 class Store(Protocol):
@@ -113,6 +126,19 @@ class Store(Protocol):
 
     def stats(self) -> StoreStats:
         """The store's condition."""
+        ...
+
+    def outcomes(self) -> list[UnitOutcome]:
+        """How the last units went, at most 64, since the last call; oldest first. For health."""
+        ...
+
+    async def touch(self, *, writes: bool) -> None:
+        """The smallest unit of the store's own, to see whether it can. For health.
+
+        One that reads goes by a connection of its own, opened for it, as somebody would who comes
+        anew; one that writes commits a row nobody reads. Neither waits for another program's lock.
+        Raises as units do.
+        """
         ...
 
     def close(self) -> None:

@@ -14,7 +14,6 @@ import os
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,10 +27,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from holdfast.core.errors import Conflict, Corrupt, HoldfastError, Rejected, Unavailable
-from holdfast.store import migrate
-from holdfast.store.port import Params, StoreStats, Taken, Tx
+from holdfast.store import migrate, schema
+from holdfast.store.port import Params, StoreStats, Taken, Tx, UnitOutcome
 from holdfast.store.scope import OrgEscape, check_rows, narrow
 from holdfast.store.sqlite_changes import watching
+from holdfast.store.sqlite_seen import HeldFile, Seen, reason_of
 
 T = TypeVar("T")
 
@@ -157,19 +157,22 @@ class SqliteStore:
         self._readers = self._writer
         if path is not None:
             self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._toucher = ThreadPoolExecutor(1, thread_name_prefix="store-touch")
+        self._write_file, self._read_file = HeldFile(path), HeldFile(path)
         self._write_engine = self._engine(read_only=False)
         self._read_engine = self._write_engine if path is None else self._engine(read_only=True)
         self._serial = threading.RLock()
-        self._seen: tuple[bool | None, float, str | None] = (None, 0.0, None)
-        self._write_ms: deque[float] = deque(maxlen=256)
-        self._read_ms: deque[float] = deque(maxlen=256)
+        self._seen = Seen()
         self._migrated = False
 
     def _engine(self, *, read_only: bool) -> Engine:
         def connect() -> sqlite3.Connection:
-            target = ":memory:" if self._path is None else str(self._path)
             connection = sqlite3.connect(
-                target, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+                self._write_file.target(),
+                timeout=BUSY_TIMEOUT_MS / 1000,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=True,
             )
             connection.execute("PRAGMA foreign_keys=ON")
             if self._path is not None and not read_only:
@@ -202,6 +205,8 @@ class SqliteStore:
         with self._serial, self._translated(self._write_engine):
             if not self._migrated:
                 migrate.to_head(self._write_engine)
+                self._write_file.hold()
+                self._read_file.hold()
                 self._migrated = True
 
     # The port's verbs
@@ -219,21 +224,38 @@ class SqliteStore:
         """A writing transaction in the caller's thread."""
         self._ready()
         with self._serial:
-            with self._translated(self._write_engine), self._write_engine.begin() as connection:
-                tx = SqliteTx(connection, org)
-                yield tx
+            self._seen.begins_s = time.monotonic()
+            try:
+                with self._translated(self._write_engine):
+                    self._same_file(self._write_file)
+                    with self._write_engine.begin() as connection:
+                        self._seen.began_s, self._seen.begins_s = time.monotonic(), None
+                        tx = SqliteTx(connection, org)
+                        yield tx
+            finally:
+                self._seen.begins_s = self._seen.began_s = None
             for done in tx.committed:
                 done()
 
     def stats(self) -> StoreStats:
         """What the last units told."""
-        ok, at_s, reason = self._seen
-        return StoreStats("sqlite", ok, at_s, reason, _p95(self._write_ms), _p95(self._read_ms))
+        return self._seen.stats()
+
+    def outcomes(self) -> list[UnitOutcome]:
+        """How the last units went."""
+        return self._seen.outcomes()
+
+    async def touch(self, *, writes: bool) -> None:
+        """See whether it can. What writes goes by the one writer: see the top of this file."""
+        executor = self._writer if writes or self._path is None else self._toucher
+        work = self._touch_writing if writes else self._touch_reading
+        await asyncio.get_running_loop().run_in_executor(executor, work)
 
     def close(self) -> None:
         """Finish what runs, checkpoint, let go; the second time, do nothing."""
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
+        self._toucher.shutdown(wait=True)
         if self._read_engine is not self._write_engine:
             self._read_engine.dispose()
         if self._lock_fd is not None:
@@ -251,7 +273,7 @@ class SqliteStore:
         began = time.perf_counter()
         with self.transaction(org) as tx:
             result = work(tx)
-        self._write_ms.append((time.perf_counter() - began) * 1000)
+        self._seen.write_ms.append((time.perf_counter() - began) * 1000)
         return result
 
     def _read(self, org: str | None, work: Callable[[Tx], T]) -> T:
@@ -262,10 +284,46 @@ class SqliteStore:
             with self.transaction(org) as tx, cast("SqliteTx", tx).reading():
                 result = work(tx)
         else:
-            with self._translated(self._read_engine), self._read_engine.begin() as connection:
-                result = work(SqliteTx(connection, org))
-        self._read_ms.append((time.perf_counter() - began) * 1000)
+            with self._translated(self._read_engine):
+                self._same_file(self._read_file)
+                with self._read_engine.begin() as connection:
+                    result = work(SqliteTx(connection, org))
+        self._seen.read_ms.append((time.perf_counter() - began) * 1000)
         return result
+
+    def _same_file(self, held: HeldFile) -> None:
+        try:
+            held.check()
+        except Unavailable:
+            # Whatever bears the name now may be of an older version.
+            self._migrated = False
+            raise
+
+    def _touch_writing(self) -> None:
+        self._wait_for_locks(0)
+        try:
+            with self.transaction(None) as tx:
+                row = {"name": "probe", "epoch": time.time_ns(), "holder": "probe", "taken_at": ""}
+                put = tx.insert(schema.leases).values(**row)
+                tx.run(put.on_conflict_do_update(index_elements=["name"], set_={"epoch": row["epoch"]}))
+        finally:
+            self._wait_for_locks(BUSY_TIMEOUT_MS)
+
+    def _wait_for_locks(self, most_ms: int) -> None:
+        with contextlib.suppress(DBAPIError, sqlite3.Error), self._write_engine.connect() as connection:
+            raw: Any = connection.connection.driver_connection
+            raw.execute(f"PRAGMA busy_timeout={most_ms}")
+
+    def _touch_reading(self) -> None:
+        self._ready()
+        if self._path is None:
+            return
+        try:
+            with contextlib.closing(sqlite3.connect(self._read_file.target(), timeout=0, uri=True)) as anew:
+                anew.execute("PRAGMA query_only=ON")
+                anew.execute("SELECT lane FROM cursors LIMIT 1").fetchall()
+        except sqlite3.Error as fault:
+            raise _translate(fault) from fault
 
     @contextmanager
     def _translated(self, engine: Engine) -> Iterator[None]:
@@ -290,7 +348,7 @@ class SqliteStore:
         if bad and self._path is not None:
             # A handle that failed may point at a file that is gone or replaced: begin anew.
             engine.dispose()
-        self._seen = (not bad, time.time(), error.message if bad and error else None)
+        self._seen.note(reason_of(error, bad=bad), writes=engine is self._write_engine)
 
 
 _DATA_FAULTS: Final = (
@@ -327,8 +385,3 @@ def _lock(path: Path) -> int:
             hint="Stop the portal that runs on this data directory, or use its API.",
         ) from None
     return fd
-
-
-def _p95(values: deque[float]) -> float | None:
-    ordered = sorted(values)
-    return round(ordered[int(len(ordered) * 0.95)], 3) if ordered else None

@@ -25,7 +25,7 @@ from holdfast.access.principal import Principal
 from holdfast.core.errors import HoldfastError, Rejected, Unavailable
 from holdfast.web import problems
 from holdfast.web.calls import Answer, Ask, Call
-from holdfast.web.guard import admit
+from holdfast.web.guard import admit, require_store_well
 from holdfast.web.portal import Portal
 
 log = structlog.get_logger(__name__)
@@ -80,6 +80,8 @@ class Door:
         headers = _headers(scope)
         client = scope["client"][0] if scope.get("client") else ""
         who = await admit(portal, call, headers, client)
+        if call.destructive:
+            require_store_well(portal)
         body = await self._body(headers, receive) if call.body is not None else None
         query = _query(call, scope["query_string"]) if call.query is not None else None
         org = who.org if who is not None else None

@@ -107,5 +107,7 @@ class Call(NamedTuple):
     """Whether the CSRF token may stand in the body instead of a header; the handler checks it then."""
     may_be_empty: bool = False
     """Whether a request without a body is heard; the handler gets None then."""
+    destructive: bool = False
+    """Whether it takes something away: held back while the store is out or degraded."""
     etag: bool = False
     """Whether the answer carries an ETag and If-None-Match is heard."""

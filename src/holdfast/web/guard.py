@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from holdfast.access import policy
 from holdfast.access.sessions import from_cookie_header
-from holdfast.core.errors import Rejected
+from holdfast.core.errors import Rejected, Unavailable
 from holdfast.events.envelope import Sender
 
 if TYPE_CHECKING:
@@ -28,22 +28,42 @@ async def prove(portal: Portal, headers: Mapping[str, str]) -> Principal | None:
     Raises Rejected `not_signed_in` for a token that came and does not hold, `org_forbidden` for an
     org in X-Org-Id that is not theirs. Works from memory while the store is out.
     """
+    who = _claimed(portal, headers)
+    if who is None:
+        return None
+    fresh = portal.members.cached(who)
+    who = fresh if fresh is not None else await portal.members.refresh(who)
+    return policy.resolve_org(who, headers.get("x-org-id"))
+
+
+def prove_now(portal: Portal, headers: Mapping[str, str]) -> Principal | None:
+    """Who asks, as `prove` tells for a public call, from memory alone.
+
+    Raises LookupError where the store must be asked first.
+    """
+    try:
+        who = _claimed(portal, headers)
+        if who is None:
+            return None
+        fresh = portal.members.cached(who)
+        if fresh is not None:
+            return policy.resolve_org(fresh, headers.get("x-org-id"))
+    except Rejected:
+        return None
+    raise LookupError(who.user_id)
+
+
+def _claimed(portal: Portal, headers: Mapping[str, str]) -> Principal | None:
     bearer = headers.get("authorization")
     if bearer is not None:
         scheme, _, token = bearer.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Rejected("the Authorization header is not of the form `Bearer …`", code="not_signed_in")
-        who = portal.tokens.verify(token.strip())
-    else:
-        cookie = headers.get("cookie")
-        secure = portal.settings.secure_cookies
-        token_text = from_cookie_header(cookie, secure=secure) if cookie else None
-        if token_text is None:
-            return None
-        who = portal.sessions.verify(token_text)
-    fresh = portal.members.cached(who)
-    who = fresh if fresh is not None else await portal.members.refresh(who)
-    return policy.resolve_org(who, headers.get("x-org-id"))
+        return portal.tokens.verify(token.strip())
+    cookie = headers.get("cookie")
+    secure = portal.settings.secure_cookies
+    token_text = from_cookie_header(cookie, secure=secure) if cookie else None
+    return None if token_text is None else portal.sessions.verify(token_text)
 
 
 async def admit(portal: Portal, call: Call, headers: Mapping[str, str], client: str) -> Principal | None:
@@ -80,6 +100,27 @@ def require_csrf(portal: Portal, who: Principal, token: str | None) -> None:
             hint="GET /api/auth/session gives one; send it in X-CSRF-Token.",
         )
     portal.csrf.check(token, who.session_id)
+
+
+STORE_LOST: Final = frozenset({"store_out", "store_read_only"})
+
+
+def require_store_well(portal: Portal) -> None:
+    """Refuse what can't be taken back while nobody can see what it would do.
+
+    Raises Unavailable `held_back` with the reason, and in `retry_s` how long it is likely to last.
+    """
+    verdict = portal.monitor.verdict()
+    for loss in verdict.degradations:
+        if loss.name in STORE_LOST:
+            left_s = verdict.begun[loss.name].expected_end_s - portal.clock.now_s()
+            reason = next((each.reason for each in verdict.results if each.part == "store"), None)
+            raise Unavailable(
+                f"this takes something away, and the store is not well: {reason or loss.lost}",
+                code="held_back",
+                hint="It is likely to be over in the time named. What adds something still goes through.",
+                retry_s=max(1.0, left_s),
+            )
 
 
 def sender(who: Principal) -> Sender:

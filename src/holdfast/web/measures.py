@@ -65,7 +65,7 @@ def definitions(portal: Portal) -> Iterable[Definition]:
         gauge(
             "holdfast_dead_letters",
             "Letters that wait for a person.",
-            lambda: sum(portal.open_letters().values()),
+            lambda: sum(each.open for each in portal.open_letters().values()),
         ),
         gauge("holdfast_journal_bytes", "Bytes in all segments.", lambda: journal.stats().bytes),
         gauge("holdfast_journal_segments", "Segments.", lambda: journal.stats().segments),
@@ -95,6 +95,28 @@ def definitions(portal: Portal) -> Iterable[Definition]:
             "holdfast_events_stamped_without_org",
             "Events without an org that got their sender's only one.",
             lambda: portal.judge.stamped_without_org,
+        ),
+        gauge("holdfast_streams_open", "Streams of health.", lambda: portal.streams.open),
+        gauge(
+            "holdfast_streams_lagging", "Streams whose reader does not read.", lambda: portal.streams.lagging
+        ),
+        counter("holdfast_streams_opened", "Streams opened.", lambda: portal.streams.stats().opened),
+        counter(
+            "holdfast_streams_turned_away",
+            "Streams for which there was no place.",
+            lambda: portal.streams.stats().turned_away,
+        ),
+        counter(
+            "holdfast_streams_evicted",
+            "Streams closed because nobody read them.",
+            lambda: portal.streams.stats().evicted,
+        ),
+        counter("holdfast_feed_published", "Patches made.", lambda: portal.feed.stats().published),
+        counter(
+            "holdfast_feed_delivered", "Patches handed to readers.", lambda: portal.feed.stats().delivered
+        ),
+        counter(
+            "holdfast_feed_resumed", "Readers that got what they missed.", lambda: portal.feed.stats().resumed
         ),
         counter("holdfast_membership_kept", "Times old membership facts stood.", lambda: portal.members.kept),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.core.clock import Clock, rfc3339
 
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
     from holdfast.events.kind import Kind
     from holdfast.events.replayer import Replayer
     from holdfast.events.reported import ReportedQueues
+    from holdfast.feed.port import Feed
     from holdfast.health.metrics import Metrics
     from holdfast.health.monitor import Monitor
+    from holdfast.health.probes.deadletters import Letters
     from holdfast.journal.port import Journal
     from holdfast.settings import Settings
     from holdfast.store.port import Store
+    from holdfast.web.streams import Streams
+    from holdfast.web.telling import Audiences, Telling
 
 BACKLOG_LIMIT = 50
 """Bulk work waits while an org has more events than this waiting."""
@@ -44,7 +48,7 @@ class Portal:
     kinds: tuple[Kind, ...]
     judge: Judge
     intake: Intake
-    open_letters: Callable[[], dict[str, int]]
+    open_letters: Callable[[], dict[str, Letters]]
     applier: Applier
     replayer: Replayer
     waiting: Backlog
@@ -56,8 +60,12 @@ class Portal:
     login_rate: RateLimit
     batch_rate: RateLimit
     monitor: Monitor
+    feed: Feed
     metrics: Metrics
     flags: Flags
+    audiences: Audiences = field(init=False)
+    telling: Telling[Any] = field(init=False)
+    streams: Streams = field(init=False)
     draining: bool = False
     requests_under_way: int = field(default=0)
 

@@ -1,5 +1,6 @@
 """uvicorn, embedded, with the holes closed that no Python server closes by itself.
 
+Streams leave it: it would wait for them when it stops (Kludex/uvicorn #2913), and a stream needs none of it.
 A request head that never ends gets a deadline here (Kludex/uvicorn #157 asks for one since 2018);
 a body that never comes gets one in `app.read_body`.
 """
@@ -10,10 +11,11 @@ import asyncio
 import gc
 import socket
 import sys
+from collections.abc import Callable, Mapping
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from holdfast.core.errors import Rejected
 from holdfast.web.app import refusal
@@ -22,10 +24,17 @@ MAX_HEAD_BYTES = 64 << 10
 """How much of an unfinished head is kept; one that comes in a piece may be a little longer."""
 
 
-def protocol(  # noqa: C901 - six small methods of one class, which ruff adds up
-    head_timeout_s: float,
+Take = Callable[[asyncio.Transport, list[tuple[bytes, bytes]]], None]
+"""Takes a connection over whose request's headers were read, and gives it another protocol."""
+
+
+def protocol(  # noqa: C901 - small methods of one class, which ruff adds up
+    head_timeout_s: float, taken: Mapping[bytes, Take]
 ) -> type[HttpToolsProtocol]:
-    """The server's own protocol, with a deadline for each request's head."""
+    """The server's own protocol, with a deadline for each request's head.
+
+    `taken`: addresses whose GET is not for the app: the connection is taken from the server.
+    """
 
     class Deadlined(HttpToolsProtocol):
         """Closes a connection whose head does not arrive in time."""
@@ -33,6 +42,7 @@ def protocol(  # noqa: C901 - six small methods of one class, which ruff adds up
         _late: asyncio.TimerHandle | None = None
         _in_head = False
         _head_bytes = 0
+        _take: Take | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -44,6 +54,9 @@ def protocol(  # noqa: C901 - six small methods of one class, which ruff adds up
                 self.send_400_response(f"the head has more than {MAX_HEAD_BYTES} bytes")
                 return
             super().data_received(data)
+            if self._take is not None:
+                self._let_go(self._take)
+                return
             # A head that came whole, the common case, needs no timer.
             if self._in_head:
                 self._head_bytes += len(data)
@@ -66,7 +79,27 @@ def protocol(  # noqa: C901 - six small methods of one class, which ruff adds up
         def on_headers_complete(self) -> None:
             self._in_head = False
             self._cancel()
-            super().on_headers_complete()
+            # One that waits behind another on the same connection is answered by the app, once.
+            cycle: RequestResponseCycle | None = self.cycle
+            if cycle is None or cycle.response_complete:
+                self._take = taken.get(self.url.partition(b"?")[0])
+            if self._take is None or self.parser.get_method() != b"GET":
+                self._take = None
+                super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            if self._take is None:
+                super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            if self._take is None:
+                super().on_message_complete()
+
+        def _let_go(self, take: Take) -> None:
+            """The server knows nothing of this connection from now on, and waits for it no more."""
+            self.connections.discard(self)
+            self.parser = None  # type: ignore[assignment]
+            take(self.transport, self.headers)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._cancel()
@@ -93,11 +126,17 @@ class Server(uvicorn.Server):
         self.opened.set()
 
 
-def server(app: ASGIApp, *, head_timeout_s: float, drain_timeout_s: float) -> Server:
-    """A server for an app; the caller brings the listening socket."""
+def server(
+    app: ASGIApp,
+    *,
+    head_timeout_s: float,
+    drain_timeout_s: float,
+    taken: Mapping[bytes, Take] | None = None,
+) -> Server:
+    """A server for an app; the caller brings the listening socket. `taken`: see `protocol`."""
     config = uvicorn.Config(
         app,
-        http=protocol(head_timeout_s),
+        http=protocol(head_timeout_s, taken or {}),
         loop="uvloop",
         ws="none",
         lifespan="off",

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from holdfast.core.errors import HoldfastError, Unavailable
-from holdfast.store.port import Store, StoreStats, Tx
+from holdfast.store.port import Store, StoreStats, Tx, UnitOutcome
 
 T = TypeVar("T")
 
@@ -40,6 +40,14 @@ class FailingStore:
 
     def transaction(self, org: str | None) -> AbstractContextManager[Tx]:
         return self._inner.transaction(org)
+
+    def outcomes(self) -> list[UnitOutcome]:
+        """As they were."""
+        return self._inner.outcomes()
+
+    async def touch(self, *, writes: bool) -> None:
+        """As it is."""
+        await self._inner.touch(writes=writes)
 
     def stats(self) -> StoreStats:
         return self._inner.stats()

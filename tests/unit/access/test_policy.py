@@ -48,6 +48,7 @@ devices.read        sss     fxf     fxf     +++      +xo
 org.write           sss     fff     fff     +++      fff
 token.mint          sss     fff     fff     +++      fff
 metrics.read        sss     fff     fff     +++      +++
+health.history      sss     fff     fff     +++      fff
 """
 ROWS = [line.split() for line in MATRIX.strip().splitlines()]
 CELLS = [

@@ -24,7 +24,7 @@ from holdfast.journal.record import Record
 from holdfast.learning.catalog import kinds
 from holdfast.learning.scrub import Scrubber
 from holdfast.store import schema
-from holdfast.store.port import Store, StoreStats, Tx
+from holdfast.store.port import Store, StoreStats, Tx, UnitOutcome
 from holdfast.store.sqlite import SqliteStore
 from tests.records import event, record
 
@@ -204,6 +204,14 @@ class MoodyStore:
     def transaction(self, org: str | None) -> AbstractContextManager[Tx]:
         """As it is."""
         return self.real.transaction(org)
+
+    def outcomes(self) -> list[UnitOutcome]:
+        """As they were."""
+        return self.real.outcomes()
+
+    async def touch(self, *, writes: bool) -> None:
+        """As it is."""
+        await self.real.touch(writes=writes)
 
     def stats(self) -> StoreStats:
         """As they are."""

@@ -1,18 +1,21 @@
 """From answers to a verdict: evidence that is old says nothing, and every loss has a name."""
 
-import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from holdfast.core.clock import ManualClock
-from holdfast.core.errors import Unavailable
+from holdfast.feed.hub import Hub
 from holdfast.health.metrics import Definition, Metrics, Sample
-from holdfast.health.monitor import Monitor
-from holdfast.health.probe import Probe, ProbeResult, Status
+from holdfast.health.probe import ProbeResult, Status
 from holdfast.health.probes.applier import LAG_WARN_MS, STUCK_S, ApplierProbe, Reading
+from holdfast.health.probes.clock import SHOWN_S, ClockProbe
+from holdfast.health.probes.disk import DiskProbe
+from holdfast.health.probes.feed import FeedProbe
 from holdfast.health.probes.journal import SLOW_SYNC_MS, JournalProbe
+from holdfast.health.probes.keys import KeysProbe
 from holdfast.health.verdict import TABLE, judge
 from holdfast.journal.memory import MemoryJournal
 from holdfast.journal.port import JournalStats
@@ -74,65 +77,6 @@ def test_an_unwritable_journal_outweighs_everything_else() -> None:
     assert {each.name for each in verdict.degradations} >= {"journal_unwritable", "store_out"}
 
 
-# The monitor
-
-
-class Part:
-    """A probe that answers as a test says: a status, an error, or not in time."""
-
-    deadline_s = 0.05
-
-    def __init__(self, part: str, clock: ManualClock, answer: Status | Exception | None) -> None:
-        self.part = part
-        self.answer = answer
-        self._clock = clock
-
-    async def ask(self) -> ProbeResult:
-        if self.answer is None:
-            await asyncio.sleep(10)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return ProbeResult(self.part, self.answer or "ok", None, self._clock.now_s(), 5.0)
-
-
-def monitored(**answers: Status | Exception | None) -> tuple[Monitor, ManualClock, dict[str, Part]]:
-    clock = ManualClock()
-    parts = {name: Part(name, clock, answer) for name, answer in answers.items()}
-    probes: list[Probe] = list(parts.values())
-    return Monitor(probes, clock), clock, parts
-
-
-async def test_a_probe_that_hangs_or_fails_is_down_and_holds_nobody_up() -> None:
-    monitor, _, _ = monitored(journal="ok", store=None, applier=Unavailable("gone"))
-    verdict = await asyncio.wait_for(monitor.look(), 2.0)
-    status = {each.part: each.status for each in verdict.results}
-    assert status == {"journal": "ok", "store": "down", "applier": "down"}
-    reasons = {each.part: each.reason for each in verdict.results}
-    assert "0.05" in (reasons["store"] or "")
-    assert "Unavailable" in (reasons["applier"] or "")
-
-
-async def test_the_number_rises_with_each_change_and_not_with_each_look() -> None:
-    monitor, _, parts = monitored(journal="ok", store="ok")
-    await monitor.look()
-    first = monitor.seq
-    await monitor.look()
-    assert monitor.seq == first
-    parts["store"].answer = "down"
-    await monitor.look()
-    assert monitor.seq == first + 1
-    parts["store"].answer = "ok"
-    await monitor.look()
-    assert monitor.seq == first + 2
-
-
-async def test_a_monitor_that_stops_looking_turns_unknown_by_itself() -> None:
-    monitor, clock, _ = monitored(journal="ok", store="ok")
-    assert (await monitor.look()).status == "ok"
-    clock.advance(60)
-    assert monitor.verdict().status == "unknown"
-
-
 # Probes
 
 
@@ -148,10 +92,10 @@ async def test_a_monitor_that_stops_looking_turns_unknown_by_itself() -> None:
         (Reading(5, 10, NOW_S, None, {"progress": "a release bug"}), "down"),
     ],
 )
-async def test_the_applier_is_judged_by_whether_its_cursor_moves(reading: Reading, status: str) -> None:
-    result = await ApplierProbe(lambda: reading, ManualClock(NOW_S)).ask()
-    assert result.status == status
-    assert (result.reason is None) == (status == "ok")
+def test_the_applier_is_judged_by_whether_its_cursor_moves(reading: Reading, status: str) -> None:
+    (outcome,) = ApplierProbe(lambda: reading, ManualClock(NOW_S)).evidence()
+    assert outcome.status == status
+    assert (outcome.reason is None) == (status == "ok")
 
 
 @pytest.mark.parametrize(
@@ -159,20 +103,81 @@ async def test_the_applier_is_judged_by_whether_its_cursor_moves(reading: Readin
     [
         ({}, "ok", ""),
         ({"fault": "the journal could not write"}, "down", "could not write"),
-        ({"free_bytes": 99}, "degraded", "free"),
         ({"scars": 2}, "degraded", "2 damaged lines"),
         ({"sync_p99_ms": SLOW_SYNC_MS + 1}, "degraded", "p99"),
     ],
 )
-async def test_the_journal_is_judged_by_its_own_writes(
+def test_the_journal_is_judged_by_its_own_writes(
     change: dict[str, Any], status: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = MemoryJournal()
-    stats: JournalStats = journal.stats()._replace(free_bytes=1_000)._replace(**change)
+    stats: JournalStats = journal.stats()._replace(**change)
     monkeypatch.setattr(journal, "stats", lambda: stats)
-    result = await JournalProbe(journal, ManualClock(), low_bytes=100).ask()
-    assert result.status == status
-    assert word in (result.reason or "")
+    (outcome,) = JournalProbe(journal).evidence()
+    assert outcome.status == status
+    assert word in (outcome.reason or "")
+
+
+def test_a_clock_that_jumps_is_said_for_a_while() -> None:
+    class Jumping(ManualClock):
+        ahead_s = 0.0
+
+        def now_s(self) -> float:
+            return super().now_s() + self.ahead_s
+
+    clock = Jumping()
+    probe = ClockProbe(clock)
+
+    def said() -> tuple[str, str]:
+        (outcome,) = probe.evidence()
+        return outcome.status, outcome.reason or ""
+
+    clock.advance(3_600)
+    assert said() == ("ok", "")
+    clock.ahead_s = -60.0
+    assert said() == ("degraded", "the clock jumped 60 s back")
+    clock.advance(SHOWN_S - 1)
+    assert said()[0] == "degraded"
+    clock.advance(2)
+    assert said() == ("ok", "")
+
+
+async def test_a_folder_that_takes_no_new_file_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    free = 1_000
+    probe = DiskProbe(folder, lambda: free, 100, period_s=10.0)
+    assert [each.status for each in await probe.ask()] == ["ok"]
+    assert list(folder.iterdir()) == [], "what it writes to try it takes away again"
+    assert [each.status for each in probe.evidence()] == ["ok"]
+    free = 99
+    assert [each.status for each in probe.evidence()] == ["degraded"]
+    folder.rmdir()
+    (outcome,) = await probe.ask()
+    assert (outcome.status, outcome.line) == ("down", "files")
+
+
+async def test_a_feed_that_tells_nobody_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Hub()
+    open_ = 94
+    probe = FeedProbe(feed, lambda: (open_, 100), 2.0)
+    assert [each.status for each in await probe.ask()] == ["ok"]
+    assert [each.status for each in await probe.ask()] == ["ok"]
+    assert [each.status for each in probe.evidence()] == ["ok"]
+    open_ = 95
+    assert [each.status for each in probe.evidence()] == ["degraded"]
+    monkeypatch.setattr(probe, "deliver", lambda _: None)
+    feed.leave("probe", probe)
+    assert [each.status for each in await probe.ask()] == ["down"]
+
+
+async def test_keys_that_prove_nothing_are_found_out() -> None:
+    def broken() -> None:
+        raise ValueError("no key")
+
+    assert [each.status for each in await KeysProbe(lambda: None, 2.0).ask()] == ["ok"]
+    (outcome,) = await KeysProbe(broken, 2.0).ask()
+    assert (outcome.status, outcome.reason) == ("down", "a token just signed does not verify: ValueError")
 
 
 # Metrics

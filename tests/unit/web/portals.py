@@ -93,7 +93,10 @@ async def house(
     **settings: Any,  # noqa: ANN401
 ) -> AsyncIterator[House]:
     """A portal, not running: the test lets its applier work by `settle`. `peer` is who connects."""
+    # What is better is better at once here; the dwell has tests of its own.
+    settings = {"health_dwell_s": 1e-9, **settings}
     async with opened(Settings(data_dir=folder, **settings), clock) as portal:
+        portal.telling.fresh_s = 0.0
         await _seed(portal)
         await portal.monitor.look()
         transport = httpx2.ASGITransport(app=make_app(portal), client=(peer, 40_000))

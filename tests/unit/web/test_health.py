@@ -1,10 +1,12 @@
 """How the portal is, told to each caller as far as it is theirs to know."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from holdfast.core.clock import parse_rfc3339
 from holdfast.web.portal import BACKLOG_LIMIT
 from tests.unit.web.portals import House, completed, house, problem
 
@@ -41,10 +43,13 @@ async def test_a_member_hears_about_their_own_org_and_no_other(portal: House) ->
 async def test_an_operator_hears_all(portal: House) -> None:
     await portal.person("ada").post("/api/client/progress/batch", {"events": [completed()]})
     said = (await portal.person("olu").get("/api/health")).json()
-    assert set(said["components"]) == {"journal", "store", "applier", "deadLetters"}
+    assert set(said["components"]) == {
+        "journal", "store", "applier", "deadLetters", "disk", "feed", "clock", "identityKeys",
+    }  # fmt: skip
     for component in said["components"].values():
-        assert set(component) == {"status", "breaker", "latencyMs", "observedAt", "ttlMs", "reason"}
-        assert set(component["latencyMs"]) == {"p50", "p95"}
+        assert set(component) == {"status", "breaker", "latencyMs", "observedAt", "ttlMs"}
+    assert set(said["components"]["store"]["latencyMs"]) == {"p50", "p95"}
+    assert said["streams"] == {"open": 0, "lagging": 0, "most": 10_000}
     assert said["offlineQueue"]["backlog"] == 1
     assert "org" not in said
     named = (await portal.person("olu").get("/api/health", X_Org_Id="tidewater")).json()
@@ -58,7 +63,9 @@ async def test_dead_letters_degrade_and_are_told_to_their_own_org(portal: House)
     said = (await portal.person("ada").get("/api/health")).json()
     assert said["status"] == "degraded"
     assert [each["name"] for each in said["degradations"]] == ["dead_letters_waiting"]
-    assert set(said["degradations"][0]) == {"name", "lost", "works", "runbook"}
+    loss = said["degradations"][0]
+    assert set(loss) == {"name", "lost", "works", "runbook", "since", "expectedEndAt"}
+    assert parse_rfc3339(loss["since"]) < parse_rfc3339(loss["expectedEndAt"])
     assert said["org"]["deadLetters"] == 1
     assert (await portal.person("cleo").get("/api/health")).json()["org"]["deadLetters"] == 0
 
@@ -81,13 +88,22 @@ async def test_a_stale_cookie_hears_what_a_stranger_hears(portal: House) -> None
     assert set(answer.json()) == {"status", "epoch", "seq"}
 
 
-async def test_the_number_rises_when_the_verdict_changes_and_only_then(portal: House) -> None:
-    first = (await portal.anybody.get("/api/health")).json()["seq"]
-    assert (await portal.anybody.get("/api/health")).json()["seq"] == first
+async def test_the_number_rises_with_what_the_caller_may_see_and_only_then(portal: House) -> None:
+    async def seqs() -> tuple[int, int, int]:
+        ada, cleo = portal.person("ada"), portal.person("cleo")
+        ada_s, cleo_s, strangers = [
+            (await each.get("/api/health")).json()["seq"] for each in (ada, cleo, portal.anybody)
+        ]
+        return ada_s, cleo_s, strangers
+
+    first = await seqs()
+    assert await seqs() == first
     await portal.person("ada").post("/api/client/progress/batch", {"events": [completed()]})
     await portal.settle()
     await portal.portal.monitor.look()
-    assert (await portal.anybody.get("/api/health")).json()["seq"] == first + 1
+    then = await seqs()
+    assert then[0] > first[0], "a letter of Tidewater's waits"
+    assert then[1:] == first[1:], "which is nobody else's to know, not even by a number"
 
 
 async def test_a_stopping_portal_lives_but_is_not_ready(portal: House) -> None:
@@ -96,6 +112,50 @@ async def test_a_stopping_portal_lives_but_is_not_ready(portal: House) -> None:
     portal.portal.draining = True
     assert (await portal.anybody.get("/livez")).status_code == 200
     assert problem(await portal.anybody.get("/readyz")) == (503, "draining")
+
+
+async def test_monitors_hear_it_in_their_drafts_words(portal: House) -> None:
+    await portal.person("ada").post("/api/client/progress/batch", {"events": [completed()]})
+    await portal.settle()
+    await portal.portal.monitor.look()
+    plus = "application/health+json"
+    said = (await portal.person("olu").get("/api/health", Accept=plus)).json()
+    assert said["status"] == "warn"
+    assert said["notes"][0].startswith("dead_letters_waiting since ")
+    (store,) = said["checks"]["store:responseTime"]
+    assert (store["status"], store["observedUnit"]) == ("pass", "ms")
+    (letters,) = said["checks"]["deadLetters:responseTime"]
+    assert (letters["status"], letters["output"]) == ("warn", "1 dead letters wait for a person")
+    stranger = (await portal.anybody.get("/api/health", Accept=plus)).json()
+    assert set(stranger) == {"status", "releaseId"}
+    assert stranger["status"] == "pass"
+
+
+async def test_where_no_stream_can_be_given_the_whole_document_is_and_when_to_ask_again(
+    portal: House,
+) -> None:
+    answer = await portal.anybody.get("/api/health/stream")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/event-stream"
+    assert answer.headers["cache-control"] == "no-store, no-transform"
+    assert answer.headers["x-accel-buffering"] == "no"
+    retry, snapshot = answer.text.split("\n\n")[:2]
+    assert 15_000 <= int(retry.removeprefix("retry: ")) <= 45_000
+    assert snapshot.startswith("event: snapshot\nid: ")
+    document = json.loads(snapshot.rpartition("\ndata: ")[2])
+    assert document == (await portal.anybody.get("/api/health")).json()
+
+
+async def test_what_happened_is_told_to_operators_and_to_nobody_else(portal: House) -> None:
+    await portal.person("ada").post("/api/client/progress/batch", {"events": [completed()]})
+    await portal.settle()
+    await portal.portal.monitor.look()
+    path = "/api/health/history"
+    said = (await portal.person("olu").get(path)).json()
+    assert said["changes"][-1]["begun"] == ["dead_letters_waiting"]
+    assert problem(await portal.anybody.get(path)) == (401, "not_signed_in")
+    for name in ("ada", "ben"):
+        assert problem(await portal.person(name).get(path)) == (403, "forbidden")
 
 
 METRICS = "/api/diagnostics/metrics"

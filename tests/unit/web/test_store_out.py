@@ -84,7 +84,7 @@ def settled(olu: httpx2.Client) -> dict[str, Any]:
 def require_out_and_accepting(ada: httpx2.Client, olu: httpx2.Client, events: list[dict[str, Any]]) -> None:
     """While the store is out: receipts, honest health, clear refusals of what needs the store."""
     assert set(send(ada, events)) == {"accepted"}
-    until(lambda: "store_out" in degradations(olu), 30)
+    until(lambda: {"store_out", "store_read_only"} & {*degradations(olu)}, 30)
     said = olu.get("/api/health").json()
     assert said["status"] == "degraded"
     assert said["offlineQueue"]["backlog"] >= len(events)

@@ -76,7 +76,7 @@ async def test_below_the_soft_mark_analytics_wait_and_progress_goes_on(portal: H
     assert (await progress(ada)).status_code == 202
     said = (await portal.person("olu").get("/api/health")).json()
     assert said["status"] == "degraded"
-    assert [each["name"] for each in said["degradations"]] == ["journal_at_risk"]
+    assert [each["name"] for each in said["degradations"]] == ["disk_filling"]
 
 
 async def test_below_the_high_mark_only_progress_and_assignments_are_taken(portal: House, disk: Disk) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from holdfast.core.clock import Clock
-from holdfast.health.probe import ProbeResult, Status
+from holdfast.health.probe import Outcome
 
 LAG_WARN_MS = 120_000
 STUCK_S = 15.0
@@ -26,29 +26,36 @@ class ApplierProbe:
     """Progress, not "process up": work waits and no cursor moves means it is stuck."""
 
     part = "applier"
+    lines = ("progress",)
+    period_s = 0.0
     deadline_s = 1.0
+    votes = (1, 1)
 
     def __init__(self, read: Callable[[], Reading], clock: Clock) -> None:
         """`read` gives the condition."""
         self._read = read
         self._clock = clock
 
-    async def ask(self) -> ProbeResult:
+    def evidence(self) -> Iterable[Outcome]:
         """From memory."""
-        now_s = self._clock.now_s()
-        at = self._read()
-        status: Status = "ok"
-        reason = None
+        still_s = self._clock.now_s() - (at := self._read()).moved_at_s
         if at.stopped:
             lane, why = next(iter(at.stopped.items()))
-            status, reason = "down", f"lane {lane} is stopped: {why}"
-        elif at.outage is not None:
-            status, reason = "degraded", f"waiting for the store: {at.outage}"
-        elif at.backlog and now_s - at.moved_at_s > STUCK_S:
-            status, reason = (
-                "down",
-                f"{at.backlog} events wait and nothing moved for {now_s - at.moved_at_s:.0f} s",
-            )
-        elif at.lag_ms > LAG_WARN_MS:
-            status, reason = "degraded", f"the oldest waiting event is {at.lag_ms // 1000} s old"
-        return ProbeResult(self.part, status, reason, now_s, 5.0)
+            return [Outcome("progress", "down", f"lane {lane} is stopped: {why}")]
+        if at.outage is not None:
+            return [Outcome("progress", "degraded", f"waiting for the store: {at.outage}")]
+        if at.backlog and still_s > STUCK_S:
+            reason = f"{at.backlog} events wait and nothing moved for {still_s:.0f} s"
+            return [Outcome("progress", "down", reason)]
+        if at.lag_ms > LAG_WARN_MS:
+            reason = f"the oldest waiting event is {at.lag_ms // 1000} s old"
+            return [Outcome("progress", "degraded", reason)]
+        return [Outcome("progress", "ok")]
+
+    async def ask(self) -> Iterable[Outcome]:
+        """The applier speaks for itself."""
+        return self.evidence()
+
+    def latency_ms(self) -> tuple[float | None, float | None]:
+        """None: the applier's age is its lag."""
+        return None, None

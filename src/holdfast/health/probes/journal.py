@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from holdfast.core.clock import Clock
-from holdfast.health.probe import ProbeResult, Status
+from collections.abc import Iterable
+
+from holdfast.health.probe import Outcome
 from holdfast.journal.port import Journal
 
 SLOW_SYNC_MS = 500.0
@@ -13,27 +14,30 @@ class JournalProbe:
     """Evidence only: what the writer's own groups told."""
 
     part = "journal"
+    lines = ("writes",)
+    period_s = 0.0
     deadline_s = 1.0
+    votes = (1, 1)
 
-    def __init__(self, journal: Journal, clock: Clock, low_bytes: int) -> None:
-        """`low_bytes`: free space below which the disk counts as filling."""
+    def __init__(self, journal: Journal) -> None:
+        """`journal`: the one that is written to."""
         self._journal = journal
-        self._clock = clock
-        self._low_bytes = low_bytes
 
-    async def ask(self) -> ProbeResult:
-        """From memory, and one free-space call."""
+    def evidence(self) -> Iterable[Outcome]:
+        """From memory."""
         stats = self._journal.stats()
-        status: Status = "ok"
-        reason = None
         if stats.fault is not None:
-            status, reason = "down", stats.fault
-        elif stats.free_bytes is not None and stats.free_bytes < self._low_bytes:
-            status, reason = "degraded", f"{stats.free_bytes >> 20} MiB are free on the journal's volume"
-        elif stats.scars:
-            status, reason = "degraded", f"{stats.scars} damaged lines are kept aside"
-        elif stats.sync_p99_ms is not None and stats.sync_p99_ms > SLOW_SYNC_MS:
-            status, reason = "degraded", f"syncing takes {stats.sync_p99_ms:.0f} ms (p99)"
-        return ProbeResult(
-            self.part, status, reason, self._clock.now_s(), 5.0, latency_p95_ms=stats.sync_p99_ms
-        )
+            return [Outcome("writes", "down", stats.fault)]
+        if stats.scars:
+            return [Outcome("writes", "degraded", f"{stats.scars} damaged lines are kept aside")]
+        if stats.sync_p99_ms is not None and stats.sync_p99_ms > SLOW_SYNC_MS:
+            return [Outcome("writes", "degraded", f"syncing takes {stats.sync_p99_ms:.0f} ms (p99)")]
+        return [Outcome("writes", "ok")]
+
+    async def ask(self) -> Iterable[Outcome]:
+        """The writer speaks for itself."""
+        return self.evidence()
+
+    def latency_ms(self) -> tuple[float | None, float | None]:
+        """Of syncs."""
+        return None, self._journal.stats().sync_p99_ms

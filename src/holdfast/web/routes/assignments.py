@@ -309,6 +309,7 @@ CALLS: Final[tuple[Call, ...]] = (
         action="assignment.send",
         returns=Unassigned,
         body=Unassign,
+        destructive=True,
         also=(202,),
         limit_bytes=LIMIT_BYTES,
         summary="Take a course from up to 5,000 learners; their progress stays.",

@@ -142,6 +142,7 @@ async def logout(ask: Ask) -> Answer:
     if ask.me.via != "session":
         return Answer(None, status=204)
     portal.sessions.revoke(ask.me.session_id)
+    portal.streams.recheck()
     with anyio.move_on_after(STORE_WAIT_S):
         await portal.sessions.flush_revocations(portal.store)
     gone = sessions.clear_cookie(secure=portal.settings.secure_cookies)

@@ -27,6 +27,7 @@ from holdfast.learning.markdown import slug
 from holdfast.learning.quiz import MAX_CHOICES, MAX_QUESTIONS, MAX_TEXT
 from holdfast.store.port import Tx
 from holdfast.web.calls import Answer, Ask, Call, Said, Wire
+from holdfast.web.guard import require_store_well
 
 IMPORT_LIMIT_BYTES: Final = 64 << 20
 CREATE_LIMIT_BYTES: Final = 4 << 20
@@ -126,6 +127,8 @@ async def change(ask: Ask) -> CourseRow:
         raise Rejected("nothing to change is named", hint="Name title, description or archived.")
     if "title" in changes:
         changes["title"] = _title(changes["title"])
+    if changes.get("archived"):
+        require_store_well(ask.portal)
 
     def work(tx: Tx) -> CourseRow:
         row = courses.change_course(tx, course_id, changes, ask.portal.now())
@@ -137,6 +140,8 @@ async def change(ask: Ask) -> CourseRow:
 
 async def import_zip(ask: Ask) -> Answer:
     """Import a course from a zip; the same id again replaces it, or is asked about (200, not 201)."""
+    if ask.query.existing == "replace":
+        require_store_well(ask.portal)
     # In a thread: unpacking and rendering take up to seconds, which the loop must not stand still.
     source = await asyncio.to_thread(read_course, ask.body, ask.query.id)
     org, actor, replace = ask.my_org, ask.me.user_id, ask.query.existing == "replace"

@@ -2,74 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
+
 from holdfast.core.clock import rfc3339
 from holdfast.core.errors import Unavailable
 from holdfast.health.probe import Status
-from holdfast.health.verdict import Degradation, Verdict, judge
 from holdfast.web.calls import Answer, Ask, Call, Said
-from holdfast.web.portal import BACKLOG_LIMIT
+from holdfast.web.condition import Health, in_the_drafts_words
+from holdfast.web.streams import HEADERS, MEDIA_TYPE, PATH
 
+PLUS: Final = "application/health+json"
 
-class Latency(Said):
-    """Milliseconds; empty where nothing was measured lately."""
-
-    p50: float | None
-    p95: float | None
-
-
-class Component(Said):
-    """One part."""
-
-    status: Status
-    breaker: str
-    latency_ms: Latency
-    observed_at: str
-    ttl_ms: int
-    reason: str | None
-
-
-class OrgEnforcement(Said):
-    """Whether events must state their org, and how many were stamped instead since start."""
-
-    force: bool
-    stamped_without_org: int
-
-
-class OfflineQueue(Said):
-    """Events that are saved and not yet applied; of them those that assign courses."""
-
-    backlog: int
-    pending_assignments: int
-    warn_at: int
-
-
-class OrgView(Said):
-    """The caller's own org."""
-
-    org_id: str
-    backlog: int
-    pending_assignments: int
-    lag_ms: int
-    dead_letters: int
-    devices_reporting: int
-    devices_backlog: int
-
-
-class Health(Said, omit_defaults=True):
-    """Anonymous callers get the first three; members the rest about their org; operators all."""
-
-    status: Status
-    epoch: str
-    seq: int
-    observed_at: str | None = None
-    demo: bool | None = None
-    components: dict[str, Component] | None = None
-    org_enforcement: OrgEnforcement | None = None
-    analytics_ingest_lag_ms: int | None = None
-    offline_queue: OfflineQueue | None = None
-    feature_flags: dict[str, bool] | None = None
-    degradations: list[Degradation] | None = None
-    org: OrgView | None = None
+_decode: Final = msgspec.json.Decoder(Health).decode
 
 
 class Alive(Said):
@@ -78,78 +24,68 @@ class Alive(Said):
     status: str
 
 
+class HealthChange(Said):
+    """The verdict changed: what it became, which losses began, which ended."""
+
+    at: str
+    status: Status
+    begun: list[str]
+    ended: list[str]
+
+
+class Readings(Said):
+    """Numbers of the last hour, every ten seconds: `at` in s since 1970, and a row for each name."""
+
+    at: list[float]
+    values: dict[str, list[float]]
+
+
+class HealthHistory(Said):
+    """What happened since the portal started, oldest first, as far as it is remembered."""
+
+    changes: list[HealthChange]
+    readings: Readings
+
+
 async def health(ask: Ask) -> Answer:
-    """The verdict."""
+    """The caller's document, as it stands in memory."""
     portal = ask.portal
-    verdict = _seen_by(ask)
-    said = Health(status=verdict.status, epoch=portal.monitor.epoch, seq=portal.monitor.seq)
-    if ask.who is not None:
-        said.observed_at = portal.now()
-        said.demo = portal.settings.demo
-        said.degradations = list(verdict.degradations)
-        said.org_enforcement = OrgEnforcement(
-            force=portal.settings.force_org_enforcement,
-            stamped_without_org=portal.judge.stamped_without_org if ask.who.operator else 0,
-        )
-        said.analytics_ingest_lag_ms = portal.waiting.lag_ms("analytics")
-        said.feature_flags = portal.flags.for_principal(ask.who)
-        said.offline_queue = _queue(ask, None if ask.who.operator else ask.org)
-        said.org = _org(ask, ask.org) if ask.org is not None else None
-        if ask.who.operator:
-            said.components = {
-                each.part: Component(
-                    status=each.status,
-                    breaker="open" if each.status == "down" else "closed",
-                    latency_ms=Latency(p50=each.latency_p50_ms, p95=each.latency_p95_ms),
-                    observed_at=rfc3339(each.observed_at_s),
-                    ttl_ms=int(each.ttl_s * 1000),
-                    reason=each.reason,
-                )
-                for each in verdict.results
-            }
+    told = portal.telling.now(ask.portal.audiences.of(ask.who))
     # The demonstration is told to everyone, and the body keeps its three fields.
-    headers = {"cache-control": "no-store", "x-holdfast-demo": "on" if portal.settings.demo else "off"}
-    wants = ask.headers.get("accept", "")
-    media = "application/health+json" if "application/health+json" in wants else "application/json"
-    return Answer(said, media_type=media, headers=headers)
+    headers = {"cache-control": "no-store", "vary": "Accept", "x-holdfast-demo": demo(portal.settings.demo)}
+    if PLUS in ask.headers.get("accept", ""):
+        return Answer(in_the_drafts_words(_decode(told.body)), media_type=PLUS, headers=headers)
+    return Answer(told.body, headers=headers)
 
 
-def _seen_by(ask: Ask) -> Verdict:
-    """The verdict as the caller may see it: another org's dead letters are no business of theirs."""
-    verdict = ask.portal.monitor.verdict()
-    if ask.who is not None and ask.who.operator:
-        return verdict
-    mine = ask.portal.open_letters().get(ask.org, 0) if ask.org is not None else 0
-    results = [
-        each._replace(status="degraded" if mine else "ok", reason=None)
-        if each.part == "deadLetters" and each.status != "unknown"
-        else each
-        for each in verdict.results
-    ]
-    return judge(results, ask.portal.clock.now_s())
+def demo(on: bool) -> str:  # noqa: FBT001
+    """The value of X-Holdfast-Demo."""
+    return "on" if on else "off"
 
 
-def _queue(ask: Ask, org: str | None) -> OfflineQueue:
-    pending = ask.portal.waiting.pending()
-    lanes = pending.values() if org is None else [pending.get(org, {})]
-    return OfflineQueue(
-        backlog=sum(sum(each.values()) for each in lanes),
-        pending_assignments=sum(each.get("admin", 0) for each in lanes),
-        warn_at=BACKLOG_LIMIT,
-    )
+async def stream(ask: Ask) -> Answer:
+    """The whole document once, and when to come again: for who could not be given a stream.
+
+    The stream itself is taken from the server before the app hears of it: see `web/streams`.
+    """
+    told = ask.portal.telling.now(ask.portal.audiences.of(ask.who))
+    headers = {**HEADERS, "x-holdfast-demo": demo(ask.portal.settings.demo), "connection": "close"}
+    return Answer(ask.portal.streams.once(told.snapshot), media_type=MEDIA_TYPE, headers=headers)
 
 
-def _org(ask: Ask, org: str) -> OrgView:
-    mine = _queue(ask, org)
-    reported = ask.portal.reported.of(org)
-    return OrgView(
-        org_id=org,
-        backlog=mine.backlog,
-        pending_assignments=mine.pending_assignments,
-        lag_ms=ask.portal.waiting.lag_ms() if mine.backlog else 0,
-        dead_letters=ask.portal.open_letters().get(org, 0),
-        devices_reporting=reported.devices,
-        devices_backlog=reported.backlog,
+async def history(ask: Ask) -> HealthHistory:
+    """The last changes and the last hour."""
+    known = ask.portal.monitor.history
+    names = list(known.readings[-1].values) if known.readings else []
+    return HealthHistory(
+        changes=[
+            HealthChange(at=rfc3339(each.at_s), status=each.status, begun=[*each.begun], ended=[*each.ended])
+            for each in known.changes
+        ],
+        readings=Readings(
+            at=[round(each.at_s, 3) for each in known.readings],
+            values={name: [each.values.get(name, 0.0) for each in known.readings] for name in names},
+        ),
     )
 
 
@@ -183,8 +119,10 @@ async def metrics(ask: Ask) -> Answer:
 CALLS: tuple[Call, ...] = (
     Call(
         "GET", "/api/health", health, "public", Health, "How the portal is",
-        gives=("application/json", "application/health+json"),
+        gives=("application/json", PLUS),
     ),
+    Call("GET", PATH, stream, "public", None, "How the portal is, and each change", gives=(MEDIA_TYPE,)),
+    Call("GET", "/api/health/history", history, "health.history", HealthHistory, "What happened lately"),
     Call("GET", "/livez", livez, "public", Alive, "The process lives"),
     Call("GET", "/readyz", readyz, "public", Alive, "Requests can be served"),
     Call("GET", "/startupz", startupz, "public", Alive, "The portal has started"),

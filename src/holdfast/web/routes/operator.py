@@ -262,7 +262,7 @@ CALLS: tuple[Call, ...] = (
     ),
     Call(
         "POST", f"{_BASE}/deadletters/{{letter_id}}/discard", discard, "deadletter.settle", DeadLetter,
-        "Settle a dead letter without applying it", body=Discard,
+        "Settle a dead letter without applying it", body=Discard, destructive=True,
     ),
     Call("GET", f"{_BASE}/ledger", balance, "ledger.read", Ledger, "The ledger"),
     Call("GET", f"{_BASE}/devices", devices, "devices.read", Devices, "Devices, their gaps and losses"),

@@ -19,6 +19,7 @@ from holdfast.learning.progress import Id
 from holdfast.learning.roster import RosterReport
 from holdfast.store.port import Tx
 from holdfast.web.calls import Ask, Call, Wire
+from holdfast.web.guard import require_store_well
 
 IMPORT_LIMIT_BYTES: Final = 4 << 20
 FIND_LIMIT_BYTES: Final = 2 << 20
@@ -123,6 +124,10 @@ async def change(ask: Ask) -> Person:
     named = [field for field in ("name", "active", "roles") if getattr(asked, field) is not None]
     if not named:
         raise Rejected("nothing to change is named", hint="Name name, active or roles.")
+
+    if asked.active is False or asked.roles is not None:
+        # Who loses a role, or is closed, loses it for good as far as they can tell.
+        require_store_well(ask.portal)
 
     def work(tx: Tx) -> Person:
         person = people.change_person(tx, org, user_id, asked, actor=actor)

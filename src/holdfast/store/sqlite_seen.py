@@ -1,0 +1,102 @@
+"""What the SQLite engine saw of its file: how units went and how long they took, and which file it holds."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from pathlib import Path
+from urllib.parse import quote
+
+from holdfast.core.errors import HoldfastError, Unavailable
+from holdfast.store.port import StoreStats, UnitOutcome
+
+
+class Seen:
+    """Outcomes and times of units. Written by the store's threads, read by anybody."""
+
+    def __init__(self) -> None:
+        self.write_ms: deque[float] = deque(maxlen=256)
+        self.read_ms: deque[float] = deque(maxlen=256)
+        self.begins_s: float | None = None
+        """Since when the unit that writes waits for its transaction; monotonic."""
+        self.began_s: float | None = None
+        """Since when it has it."""
+        self._last: tuple[bool | None, float, str | None] = (None, 0.0, None)
+        self._outcomes: deque[UnitOutcome] = deque(maxlen=64)
+
+    def note(self, reason: str | None, *, writes: bool) -> None:
+        """A unit has ended; `reason` says why the store could not do it."""
+        self._outcomes.append(UnitOutcome(writes, reason))
+        self._last = (reason is None, time.time(), reason)
+
+    def outcomes(self) -> list[UnitOutcome]:
+        """See the port."""
+        return [self._outcomes.popleft() for _ in range(len(self._outcomes))]
+
+    def stats(self) -> StoreStats:
+        """See the port."""
+        ok, at_s, reason = self._last
+        begins_s, began_s, now_s = self.begins_s, self.began_s, time.monotonic()
+        return StoreStats(
+            "sqlite",
+            ok,
+            at_s,
+            reason,
+            _percentile(self.write_ms, 0.95),
+            _percentile(self.read_ms, 0.95),
+            _percentile(self.read_ms, 0.5),
+            None if begins_s is None else now_s - begins_s,
+            None if began_s is None else now_s - began_s,
+        )
+
+
+class HeldFile:
+    """Which file one engine's connections hold. One for each engine, used by its threads alone."""
+
+    def __init__(self, path: Path | None) -> None:
+        """`path` None: a database in memory, which nobody can replace."""
+        self._path = path
+        self._held: tuple[int, int] | None = None
+
+    def target(self) -> str:
+        """What to connect to."""
+        if self._path is None:
+            return ":memory:"
+        # A file that was there and is gone is an outage: an empty one made in its place would look well.
+        return f"file:{quote(str(self._path))}?mode={'rwc' if self._held is None else 'rw'}"
+
+    def hold(self) -> None:
+        """The connections hold what bears the name now."""
+        if self._path is not None:
+            self._held = self._found()
+
+    def check(self) -> None:
+        """Refuse to go on with a file that lost its name: what is written there is lost to the next start.
+
+        Raises Unavailable; the one that bears the name now counts as held from then on.
+        """
+        if self._path is None or self._held is None:
+            return
+        found = self._found()
+        if found != self._held:
+            self._held = found
+            raise Unavailable("the store's file was replaced; it is opened anew")
+
+    def _found(self) -> tuple[int, int]:
+        assert self._path is not None  # noqa: S101 - the callers looked
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - each unit pays for it
+        except OSError as gone:
+            raise Unavailable(f"the store's file is gone: {gone.strerror}") from gone
+        return found.st_dev, found.st_ino
+
+
+def reason_of(error: HoldfastError | None, *, bad: bool) -> str | None:
+    """Why the store could not do a unit, None where the unit's own fault ended it."""
+    return error.message if bad and error is not None else None
+
+
+def _percentile(values: deque[float], share: float) -> float | None:
+    ordered = sorted(values.copy())
+    return round(ordered[int(len(ordered) * share)], 3) if ordered else None
