@@ -5,11 +5,9 @@ import type { Portal } from "../state/portal";
 import type { Principal } from "../wire/shapes";
 import { Banner } from "./banner";
 import { BrokenPage } from "./broken-page";
-import { CoursePage } from "./course";
 import { CoursesPage } from "./courses";
 import { Heading } from "./heading";
 import { later } from "./later";
-import { LessonPage } from "./lesson";
 import { Brand } from "./marks";
 import { SaveLine, Standing } from "./save-line";
 import { SignInPage } from "./sign-in";
@@ -33,6 +31,8 @@ export function App({ portal }: { portal: Portal }) {
 }
 
 const AdminPages = later(() => import("./admin/index").then((module) => module.default));
+const CoursePage = later(() => import("./course").then((module) => module.CoursePage));
+const LessonPage = later(() => import("./lesson").then((module) => module.LessonPage));
 const WaitingPage = later(() => import("./waiting").then((module) => module.WaitingPage));
 const StaffPage = later(() => import("./staff").then((module) => module.StaffPage));
 
@@ -101,12 +101,18 @@ function Content() {
   }
 }
 
-/** Once the first page stands, this one is fetched too: it is needed most when there is no network. */
-const FETCH_AHEAD_MS = 2_000;
+/** Once the first page stands, the next ones are fetched too: they are needed most without a network. */
+const FETCH_AHEAD_MS = 1_000;
 
 function Pages({ principal }: { principal: Principal }) {
   const { clock } = usePortal();
-  useEffect(() => clock.after(FETCH_AHEAD_MS, WaitingPage.ahead), []);
+  useEffect(
+    () =>
+      clock.after(FETCH_AHEAD_MS, () => {
+        for (const page of [CoursePage, LessonPage, WaitingPage]) page.ahead();
+      }),
+    [],
+  );
   const learns = isLearner(principal);
   const runs = isAdmin(principal);
   // Opening a lesson declares that somebody learns there: who only runs the school must not, by accident.
