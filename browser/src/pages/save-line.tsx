@@ -78,17 +78,19 @@ export function Standing() {
   const unsafe =
     outbox.status.value.storage === "unsafe" || work.some(({ state }) => state.name === "unsafe");
   const count = work.length;
+  const short = unsafe ? "Not safe yet" : count > 0 ? `${count} waiting` : "All on the server";
   return (
-    <a class="standing" href="/waiting" aria-label={`What is waiting: ${inWords(count, unsafe)}`}>
+    // What is read aloud begins with what is seen, for those who speak to their device.
+    <a class="standing" href="/waiting" aria-label={`${short}: ${inWords(count, unsafe)}`}>
       <Mark sign={unsafe ? "warn" : count > 0 ? "tick" : "ticks"} />
-      <span>{unsafe ? "Not safe yet" : count > 0 ? `${count} waiting` : "All on the server"}</span>
+      <span>{short}</span>
     </a>
   );
 }
 
 function inWords(count: number, unsafe: boolean): string {
-  if (unsafe) return "not safe yet, this device can’t keep what you do";
+  if (unsafe) return "this device can’t keep what you do";
   return count > 0
     ? `${counted(count, "thing is", "things are")} on this device only`
-    : "nothing, all is on the server";
+    : "nothing waits on this device";
 }

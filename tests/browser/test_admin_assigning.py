@@ -1,0 +1,209 @@
+"""Assigning courses: by search and by file, without a network, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from holdfast.core.ids import uuid7
+from tests.browser.admin import (
+    SCHOOL,
+    a_file,
+    administrator,
+    assign_now,
+    choose_course,
+    chromium_at,
+    enrol,
+    go,
+    heading,
+    newest_act,
+    portal_at,
+)
+from tests.browser.learner import journal_lines
+from tests.served import Served
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with portal_at(tmp_path) as portal:
+        yield portal
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with chromium_at(chromium) as browser:
+        yield browser
+
+
+@pytest.fixture
+def ben(browser: Browser, served: Served) -> Iterator[Page]:
+    with administrator(browser, served) as page:
+        yield page
+
+
+def test_everybody_who_fits_a_search_is_assigned_a_course_in_one_event(ben: Page, served: Served) -> None:
+    enrol(served, 120)
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("Search by name or e-mail").fill("pia")
+    ben.get_by_role("button", name="Choose all 120").click()
+    expect(ben.get_by_text("120 people are chosen.")).to_be_visible()
+    ben.get_by_label(re.compile("^Due on")).fill("2031-12-24")
+    ben.get_by_role("button", name="See what will happen").click()
+    expect(ben.get_by_role("dialog")).to_contain_text("120 learners will get it")
+    ben.get_by_role("dialog").get_by_role("button", name="Assign to 120 learners").click()
+    expect(newest_act(ben)).to_contain_text("Assigned to 120, 0 had it already, 0 refused.")
+    [line] = [json.loads(line) for line in journal_lines(served, "course.assigned")][-1:]
+    assert len(line["e"]["body"]["userIds"]) == 120
+    assert line["e"]["orgId"] == SCHOOL
+
+    go(ben, "Who has done what")
+    ben.get_by_label("Learner, by name or e-mail").fill("pia-007")
+    expect(ben.get_by_role("row", name=re.compile("Pia 007"))).to_contain_text("0 of 5")
+
+
+def test_people_of_a_file_are_assigned_and_unknown_lines_are_named(ben: Page, served: Served) -> None:
+    enrol(served, 2)
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("By a file").check()
+    emails = ["pia-000@x.example", "stranger@x.example", "PIA-001@x.example", "cleo@highland.example"]
+    text = "name;E-Mail\r\n" + "".join(f"Somebody;{email}\r\n" for email in emails)
+    ben.get_by_label("People as a CSV file").set_input_files(a_file("class.csv", text))
+    expect(ben.get_by_text("class.csv: 2 people are chosen, 2 lines are left out.")).to_be_visible()
+    table = ben.get_by_role("table", name="Lines that are left out")
+    for line, who in ((3, "stranger@x.example"), (5, "cleo@highland.example")):
+        expect(table.get_by_role("row", name=re.compile(f"^{line} {who} nobody of this"))).to_be_visible()
+    assign_now(ben)
+    expect(newest_act(ben)).to_contain_text("Assigned to 2, 0 had it already, 0 refused.")
+
+
+def test_assigning_without_a_network_tells_the_truth_at_each_moment_and_happens_once(
+    ben: Page, served: Served
+) -> None:
+    enrol(served, 3)
+    before = len(journal_lines(served, "course.assigned"))
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("Search by name or e-mail").fill("pia")
+    ben.get_by_role("button", name="Choose all 3").click()
+    expect(ben.get_by_text("3 people are chosen.")).to_be_visible()
+    ben.context.set_offline(True)
+    assign_now(ben)
+    expect(newest_act(ben)).to_contain_text("on this device")
+    expect(newest_act(ben)).to_contain_text("not on the server yet")
+    expect(ben.get_by_text("Sent: it is on the server")).to_have_count(0)
+    expect(ben.get_by_text(re.compile("Assigned to 3"))).to_have_count(0)
+    assert len(journal_lines(served, "course.assigned")) == before
+    ben.context.set_offline(False)
+    expect(newest_act(ben)).to_contain_text("Assigned to 3, 0 had it already, 0 refused.")
+    assert len(journal_lines(served, "course.assigned")) == before + 1
+
+
+def test_an_assignment_kept_while_the_portal_was_down_survives_a_reload(ben: Page, served: Served) -> None:
+    enrol(served, 2)
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("Search by name or e-mail").fill("pia")
+    ben.get_by_role("button", name="Choose all 2").click()
+    expect(ben.get_by_text("2 people are chosen.")).to_be_visible()
+    served.kill()
+    assign_now(ben)
+    expect(newest_act(ben)).to_contain_text("on this device")
+    served.start()
+    ben.reload()
+    heading(ben, "Assign a course")
+    expect(newest_act(ben)).to_contain_text("Assigned to 2, 0 had it already, 0 refused.")
+    assert len(journal_lines(served, "course.assigned")) == 3  # the demo's own two, and this one
+
+
+def test_a_closed_learner_is_told_of_before_and_listed_by_name_after(ben: Page, served: Served) -> None:
+    enrol(served, 2)
+    with served.client("ben") as direct:
+        person = direct.get("/api/admin/users?search=pia-001").json()["items"][0]
+        direct.patch(f"/api/admin/users/{person['id']}", json={"active": False})
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("By a file").check()
+    ben.get_by_label("People as a CSV file").set_input_files(
+        a_file("ids.csv", f"email\npia-000@x.example\n{person['email']}\n")
+    )
+    expect(ben.get_by_text("2 people are chosen.")).to_be_visible()
+    ben.get_by_role("button", name="See what will happen").click()
+    expect(ben.get_by_role("dialog")).to_contain_text(
+        "1 learner will be refused, because they are closed: Pia 001."
+    )
+    ben.get_by_role("dialog").get_by_role("button", name="Assign to 2 learners").click()
+    expect(newest_act(ben)).to_contain_text("Assigned to 1, 0 had it already, 1 refused.")
+    newest_act(ben).get_by_text("Who was refused, and why").click()
+    expect(newest_act(ben)).to_contain_text("Pia 001 pia-001@x.example: not an active member of this org")
+
+
+def test_a_learner_who_left_the_school_meanwhile_is_refused_and_the_others_are_not(
+    ben: Page, served: Served
+) -> None:
+    """Chosen while they were there, offline; another admin closed one of them before it was sent."""
+    enrol(served, 2)
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("Search by name or e-mail").fill("pia")
+    ben.get_by_role("button", name="Choose all 2").click()
+    expect(ben.get_by_text("2 people are chosen.")).to_be_visible()
+    ben.context.set_offline(True)
+    assign_now(ben)
+    expect(newest_act(ben)).to_contain_text("on this device")
+    with served.client("ben") as direct:
+        person = direct.get("/api/admin/users?search=pia-001").json()["items"][0]
+        direct.patch(f"/api/admin/users/{person['id']}", json={"active": False})
+    ben.context.set_offline(False)
+    expect(newest_act(ben)).to_contain_text("Assigned to 1, 0 had it already, 1 refused.")
+
+
+def test_a_learner_of_another_school_named_by_another_tool_is_refused_and_stays_unnamed(
+    ben: Page, served: Served
+) -> None:
+    with served.client("ben") as direct:
+        body = {"id": uuid7(), "userIds": ["demo-ada", "demo-cleo"]}
+        direct.post("/api/admin/courses/reading-the-tide/assign", json=body, headers={"Prefer": "wait=10"})
+    go(ben, "Assign")
+    expect(newest_act(ben)).to_contain_text("Assigned to 0, 1 had it already, 1 refused.")
+    newest_act(ben).get_by_text("Who was refused, and why").click()
+    expect(newest_act(ben)).to_contain_text("demo-cleo: not an active member of this org")
+    expect(newest_act(ben)).not_to_contain_text("highland")
+
+
+def test_a_wrong_assignment_is_taken_away_again(ben: Page) -> None:
+    go(ben, "Who has done what")
+    ben.get_by_role("checkbox", name=re.compile("^Ada")).check()
+    ben.get_by_role("button", name="Take away 1 assignment…").click()
+    ben.get_by_role("dialog").get_by_role("button", name="Take away").click()
+    expect(newest_act(ben)).to_contain_text("Taken from 1, 0 did not have it, 0 refused.")
+    expect(ben.get_by_text("No assignment fits this.")).to_be_visible()
+
+
+def test_assigning_to_many_is_held_up_while_this_device_has_too_much_to_send(
+    ben: Page, served: Served
+) -> None:
+    enrol(served, 60)
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("Search by name or e-mail").fill("pia")
+    expect(ben.get_by_role("button", name="Choose all 60")).to_be_visible()
+    ben.context.set_offline(True)
+    # One learner at a time always goes: 51 of them is what fills the outbox.
+    for number in (*range(50), 0):
+        ben.get_by_role("checkbox", name=re.compile(f"^Pia {number:03d}")).check()
+        assign_now(ben)
+    ben.get_by_role("checkbox", name=re.compile("^Pia 001")).check()
+    ben.get_by_role("checkbox", name=re.compile("^Pia 002")).check()
+    expect(ben.get_by_text("51 things on this device wait to be sent.")).to_be_visible()
+    expect(ben.get_by_role("button", name="See what will happen")).to_be_disabled()
+    ben.context.set_offline(False)
+    expect(ben.get_by_role("button", name="See what will happen")).to_be_enabled(timeout=60_000)

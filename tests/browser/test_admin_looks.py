@@ -1,0 +1,150 @@
+"""An administrator's charts, and that everybody can use their pages."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from holdfast.core.ids import uuid7
+from tests.browser.admin import (
+    SCHOOL,
+    administrator,
+    chromium_at,
+    enrol,
+    go,
+    heading,
+    newest_act,
+    portal_at,
+)
+from tests.browser.learner import faults_seen_by_axe, overflow_px
+from tests.served import Served
+
+pytestmark = pytest.mark.browser
+
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+PLACES = ("courses", "courses/reading-the-tide", "people", "assign", "assignments", "charts")
+CHARTS = ("charts/reading-the-tide",)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with portal_at(tmp_path) as portal:
+        yield portal
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with chromium_at(chromium) as browser:
+        yield browser
+
+
+@pytest.fixture
+def ben(browser: Browser, served: Served) -> Iterator[Page]:
+    with administrator(browser, served) as page:
+        yield page
+
+
+# ---- charts ----
+
+
+def test_charts_come_when_they_are_opened_each_with_its_table_and_its_file(ben: Page, served: Served) -> None:
+    asked: list[str] = []
+    ben.on("request", lambda request: asked.append(request.url))
+    assert not any("charts" in url for url in asked)
+    with served.client("ada") as ada:
+        body = {"courseId": "reading-the-tide", "lessonId": "01-why-the-sea-moves"}
+        event = {"id": uuid7(), "kind": "lesson.completed", "version": 1, "orgId": SCHOOL, "body": body}
+        assert ada.post("/api/client/progress/batch", json={"events": [event]}).status_code == 202
+    go(ben, "How it goes")
+    heading(ben, "How it goes")
+    expect(ben.locator(".plot canvas").first).to_be_visible()
+    assert any("charts" in url for url in asked)
+    expect(ben.get_by_text(re.compile("^Data as of"))).to_be_visible()
+    with ben.expect_download() as download:
+        ben.get_by_role("button", name="Save as CSV completed.csv").click()
+    assert Path(download.value.path()).read_text().startswith("day,lessonsCompleted,learners,dataFreshAsOf")
+    ben.get_by_role("table").first.get_by_role("link", name="Reading the tide").click()
+    heading(ben, "How “Reading the tide” goes")
+    row = ben.get_by_role("row", name=re.compile("^1. Why the sea moves"))
+    expect(row).to_have_text(re.compile("1. Why the sea moves110 %"))
+
+
+# ---- everybody can use them ----
+
+
+def open_place(page: Page, served: Served, place: str) -> None:
+    page.goto(f"{served.url}/admin/{place}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_text(re.compile("^(Loading|Asking)"))).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(ben: Page, served: Served, scheme: str) -> None:
+    ben.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    found = {}
+    for place in (*PLACES, *CHARTS):
+        open_place(ben, served, place)
+        found[place] = faults_seen_by_axe(ben)
+    open_place(ben, served, "people")
+    ben.get_by_role("button", name="Add a person").click()
+    found["dialog"] = faults_seen_by_axe(ben)
+    assert {place: faults for place, faults in found.items() if faults} == {}
+
+
+def test_no_page_is_wider_than_a_small_telephone(ben: Page, served: Served) -> None:
+    ben.set_viewport_size({"width": 320, "height": 640})
+    enrol(served, 3)
+    wide = {}
+    for place in (*PLACES, *CHARTS):
+        open_place(ben, served, place)
+        wide[place] = overflow_px(ben)
+    assert {place: px for place, px in wide.items() if px > 0} == {}
+
+
+def test_a_course_is_assigned_with_the_keyboard_alone(ben: Page, served: Served) -> None:
+    enrol(served, 1)
+    go(ben, "Assign")
+    ben.get_by_role("combobox", name="Course", exact=True).focus()
+    ben.keyboard.type("Reading")
+    ben.get_by_label("Search by name or e-mail").focus()
+    ben.keyboard.type("pia")
+    expect(ben.get_by_role("button", name="Choose all 1")).to_be_visible()
+    ben.get_by_role("checkbox", name=re.compile("^Pia 000")).focus()
+    ben.keyboard.press("Space")
+    expect(ben.get_by_text("1 person is chosen.")).to_be_visible()
+    ben.get_by_role("button", name="See what will happen").focus()
+    ben.keyboard.press("Enter")
+    expect(ben.get_by_role("dialog")).to_be_visible()
+    ben.keyboard.press("Escape")
+    expect(ben.get_by_role("dialog")).to_have_count(0)
+    expect(ben.get_by_role("button", name="See what will happen")).to_be_focused()
+    ben.keyboard.press("Enter")
+    ben.get_by_role("dialog").get_by_role("button", name="Assign to 1 learner").focus()
+    ben.keyboard.press("Enter")
+    expect(newest_act(ben)).to_contain_text("Assigned to 1, 0 had it already, 0 refused.")
+
+
+@pytest.mark.skipif(os.environ.get("HOLDFAST_PICTURES") != "1", reason="HOLDFAST_PICTURES=1 takes them anew")
+def test_pictures_of_the_pages_are_taken(ben: Page, served: Served) -> None:
+    enrol(served, 40)
+    with served.client("ada") as ada:
+        for lesson in ("01-why-the-sea-moves", "02-springs-and-neaps", "03-reading-a-table"):
+            body = {"courseId": "reading-the-tide", "lessonId": lesson}
+            event = {
+                "id": uuid7(),
+                "kind": "lesson.completed",
+                "version": 1,
+                "orgId": SCHOOL,
+                "body": body,
+            }
+            ada.post("/api/client/progress/batch", json={"events": [event]})
+    ben.set_viewport_size({"width": 1100, "height": 900})
+    PICTURES.mkdir(exist_ok=True)
+    for place, name in (("assign", "admin-assign"), ("charts/reading-the-tide", "admin-charts")):
+        open_place(ben, served, place)
+        ben.screenshot(path=PICTURES / f"{name}.png")

@@ -1,0 +1,194 @@
+"""An administrator's courses and people, against a portal that is really served and really killed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.admin import (
+    a_file,
+    administrator,
+    chromium_at,
+    go,
+    heading,
+    portal_at,
+    zipped,
+)
+from tests.served import Served
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with portal_at(tmp_path) as portal:
+        yield portal
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with chromium_at(chromium) as browser:
+        yield browser
+
+
+@pytest.fixture
+def ben(browser: Browser, served: Served) -> Iterator[Page]:
+    with administrator(browser, served) as page:
+        yield page
+
+
+# ---- courses ----
+
+
+def test_a_real_course_is_imported_from_a_zip_and_its_dangling_links_are_told(
+    ben: Page, shared_data: Path
+) -> None:
+    folder = shared_data / "courses" / "git-novice"
+    data = zipped(
+        {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    )
+    ben.get_by_label("Course as a zip file").set_input_files(a_file("git.zip", data, "application/zip"))
+    expect(ben.get_by_text(re.compile("was imported: 14 lessons"))).to_be_visible()
+    expect(ben.get_by_text(re.compile(r"\d+ links lead nowhere"))).to_be_visible()
+    ben.get_by_text(re.compile("lead nowhere")).click()
+    expect(ben.get_by_text("episodes/07-github.md").first).to_be_visible()
+    ben.get_by_role("link", name="Look at the course").click()
+    heading(ben, "Version Control with Git")
+    expect(ben.locator("ol.rows > li")).to_have_count(14)
+
+
+def test_a_course_of_the_same_id_is_replaced_or_kept_beside_only_when_asked(ben: Page) -> None:
+    field = ben.get_by_label("Course as a zip file")
+    first = zipped({"course.yaml": b"title: Knots", "a.md": b"# One\n\nFirst."})
+    other = zipped({"course.yaml": b"title: Knots", "a.md": b"# One\n\nOther.", "b.md": b"# Two"})
+    field.set_input_files(a_file("knots.zip", first, "application/zip"))
+    expect(ben.get_by_text(re.compile("“Knots” was imported: 1 lesson"))).to_be_visible()
+
+    field.set_input_files(a_file("other.zip", other, "application/zip"))
+    dialog = ben.get_by_role("dialog")
+    expect(dialog.get_by_text("Nothing has been changed yet")).to_be_visible()
+    dialog.get_by_role("button", name="Import nothing").click()
+    expect(ben.locator("ul.rows > li", has_text="Knots")).to_have_count(1)
+    expect(ben.locator("ul.rows > li", has_text="Knots")).to_contain_text("1 lesson")
+
+    field.set_input_files(a_file("other.zip", other, "application/zip"))
+    expect(dialog.get_by_label("Or keep both")).to_have_value("knots-2")
+    dialog.get_by_label("Or keep both").fill("import")
+    dialog.get_by_role("button", name="Keep both").click()
+    expect(ben.get_by_text("the id 'import' is an address of the portal's own")).to_be_visible()
+
+    field.set_input_files(a_file("other.zip", other, "application/zip"))
+    dialog.get_by_role("button", name="Keep both").click()
+    expect(ben.locator("ul.rows > li", has_text="Knots")).to_have_count(2)
+
+    field.set_input_files(a_file("other.zip", other, "application/zip"))
+    dialog.get_by_role("button", name="Replace it").click()
+    expect(ben.get_by_text(re.compile("“Knots” was replaced: 2 lessons"))).to_be_visible()
+
+
+def test_a_faulty_course_is_refused_whole_with_every_fault_named(ben: Page) -> None:
+    bad = zipped({"course.yaml": b"title: Bad\nlessons: [a.md, gone.md]", "a.md": b"\xff"})
+    ben.get_by_label("Course as a zip file").set_input_files(a_file("bad.zip", bad, "application/zip"))
+    alert = ben.get_by_text(re.compile("The course was not imported"))
+    expect(alert).to_contain_text("gone.md")
+    expect(alert).to_contain_text("is not UTF-8")
+    expect(ben.locator("ul.rows > li", has_text="Bad")).to_have_count(0)
+
+
+def test_what_was_typed_stays_when_the_server_is_gone_and_is_saved_when_it_is_back(
+    ben: Page, served: Served
+) -> None:
+    ben.get_by_role("link", name="Reading the tide").click()
+    title = ben.get_by_role("textbox", name="Title")
+    title.fill("Reading the tides")
+    served.kill()
+    ben.get_by_role("button", name="Save", exact=True).click()
+    expect(ben.get_by_text("Nothing you typed is lost")).to_be_visible()
+    expect(title).to_have_value("Reading the tides")
+    served.start()
+    ben.get_by_role("button", name="Save", exact=True).click()
+    expect(ben.get_by_text("Saved on the server.")).to_be_visible()
+    heading(ben, "Reading the tides")
+
+
+def test_a_course_is_hidden_from_learners_and_shown_again(ben: Page, served: Served) -> None:
+    def seen() -> list[str]:
+        with served.client("ada") as ada:
+            return [course["id"] for course in ada.get("/api/client/courses").json()["items"]]
+
+    ben.get_by_role("link", name="Reading the tide").click()
+    ben.get_by_role("button", name="Hide it from learners").click()
+    expect(ben.get_by_text("hidden from learners")).to_be_visible()
+    assert "reading-the-tide" not in seen()
+    ben.get_by_role("button", name="Show it to learners").click()
+    expect(ben.get_by_role("button", name="Hide it from learners")).to_be_visible()
+    assert "reading-the-tide" in seen()
+
+
+# ---- people ----
+
+
+def test_people_come_from_a_csv_whose_bad_rows_are_named_and_whose_good_ones_are_kept(ben: Page) -> None:
+    go(ben, "People")
+    with ben.expect_download() as template:
+        ben.get_by_role("button", name="Get a file to fill in").click()
+    assert Path(template.value.path()).read_text().startswith("email,name,role")
+    rows = [
+        "\ufeffemail;name;role",
+        "ivy@x.example;Ivy;learner",
+        "no-address;Nobody;learner",
+        "jo@x.example;Jo;king",
+    ]
+    text = "\r\n".join(rows)
+    ben.get_by_label("People as a CSV file").set_input_files(a_file("people.csv", text))
+    expect(
+        ben.get_by_text("people.csv: 1 added, 0 changed, 0 as they were, and 2 rows were left out.")
+    ).to_be_visible()
+    table = ben.get_by_role("table", name=re.compile("Left out"))
+    expect(table.get_by_role("row", name=re.compile("^3 no-address"))).to_be_visible()
+    expect(table.get_by_role("row", name=re.compile("^4 .*role must be learner or admin"))).to_be_visible()
+    ben.get_by_label("Search by name or e-mail").fill("ivy")
+    expect(ben.get_by_text("1 of 1 person")).to_be_visible()
+
+
+def test_a_person_is_added_changed_closed_and_opened_again(ben: Page) -> None:
+    go(ben, "People")
+    ben.get_by_role("button", name="Add a person").click()
+    dialog = ben.get_by_role("dialog")
+    dialog.get_by_label("E-mail").fill("kim@x.example")
+    dialog.get_by_label("Name").fill("Kim")
+    dialog.get_by_role("button", name="Add").click()
+    expect(ben.get_by_text("Kim was added.")).to_be_visible()
+
+    ben.get_by_role("button", name="Change Kim").click()
+    dialog.get_by_label("Name").fill("Kim Possible")
+    dialog.get_by_role("button", name="Save").click()
+    expect(ben.get_by_text("Kim Possible was changed.")).to_be_visible()
+
+    ben.get_by_role("button", name="Change Kim Possible").click()
+    dialog.get_by_role("button", name="Close this person").click()
+    expect(ben.get_by_role("button", name="Change Kim Possible")).to_have_count(0)
+    ben.get_by_label("Account").select_option("closed")
+    ben.get_by_role("button", name="Change Kim Possible").click()
+    dialog.get_by_role("button", name="Open this person again").click()
+    ben.get_by_label("Account").select_option("open")
+    expect(ben.get_by_role("button", name="Change Kim Possible")).to_be_visible()
+
+
+def test_a_person_typed_while_the_server_is_gone_is_not_lost(ben: Page, served: Served) -> None:
+    go(ben, "People")
+    ben.get_by_role("button", name="Add a person").click()
+    dialog = ben.get_by_role("dialog")
+    dialog.get_by_label("E-mail").fill("lou@x.example")
+    dialog.get_by_label("Name").fill("Lou")
+    served.kill()
+    dialog.get_by_role("button", name="Add").click()
+    expect(dialog.get_by_text("Nothing you typed is lost")).to_be_visible()
+    served.start()
+    expect(dialog.get_by_label("Name")).to_have_value("Lou")
+    dialog.get_by_role("button", name="Add").click()
+    expect(ben.get_by_text("Lou was added.")).to_be_visible()
