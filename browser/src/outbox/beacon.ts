@@ -5,7 +5,7 @@
 import { batchText } from "../wire/batch";
 import type { Entry, Lane } from "./entry";
 import type { Mirror } from "./parts";
-import { bytesOf, fitting, LARGEST_BATCH_BYTES, pathOf, written } from "./requests";
+import { bytesOf, fitting, LARGEST_BATCH_BYTES, pathOf, sizeOf, written } from "./requests";
 
 /** Browsers bound all beacons of a page together at 64 KiB; this leaves room for those of others. */
 const LARGEST_BEACON_BYTES = LARGEST_BATCH_BYTES;
@@ -61,7 +61,9 @@ export function createBeacon(
     send(deviceId, csrfToken) {
       let leftBytes = LARGEST_BEACON_BYTES;
       for (const lane of LANES) {
-        const newest = [...open.values()].reverse().filter((one) => one.lane === lane && !sent.has(one.id));
+        const newest = [...open.values()]
+          .reverse()
+          .filter((one) => one.lane === lane && !sent.has(one.id) && sizeOf(one) <= leftBytes);
         const entries = fitting(newest, MOST_EVENTS, leftBytes);
         leftBytes -= trySending(pathOf(lane), deviceId, csrfToken, entries);
       }

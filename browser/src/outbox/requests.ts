@@ -16,6 +16,9 @@ export const bytesOf = (text: string): number => utf8.encode(text).length;
 /** What stands around a payload in a batch, rounded up. */
 const AROUND_PAYLOAD_BYTES = 400;
 
+/** How much an entry adds to a batch. */
+export const sizeOf = ({ payload }: Entry): number => bytesOf(payload) + AROUND_PAYLOAD_BYTES;
+
 export const pathOf = (lane: Lane): string => (lane === "analyticsQueue" ? ANALYTICS_PATH : PROGRESS_PATH);
 
 /** The first of them that fit into one request; they share one numbering. */
@@ -27,7 +30,7 @@ export function fitting(
   let bytes = 0;
   const generation = entries[0]?.generation;
   const end = entries.findIndex((entry, at) => {
-    bytes += bytesOf(entry.payload) + AROUND_PAYLOAD_BYTES;
+    bytes += sizeOf(entry);
     return at === limit || entry.generation !== generation || (at > 0 && bytes > largestBytes);
   });
   return entries.slice(0, end < 0 ? limit : end);
