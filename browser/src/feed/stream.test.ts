@@ -39,6 +39,24 @@ describe("a connection to the stream", () => {
     expect(following.place()).toBeUndefined();
   });
 
+  it("notices by a beat that something was lost on the way", async () => {
+    const { wire, following } = listen();
+    await settled();
+    wire.line.tell("snapshot", SNAPSHOT, "e.4");
+    wire.line.tell("beat", { seq: 4 });
+    wire.line.tell("beat", { seq: 6 });
+    await expect(following.ended).resolves.toEqual({ why: "gap" });
+  });
+
+  it("begins anew when the server says that another may listen now", async () => {
+    const { wire, following } = listen();
+    await settled();
+    wire.line.tell("snapshot", SNAPSHOT, "e.4");
+    wire.line.say('event: bye\nretry: 10\ndata: {"reason":"session"}\n\n');
+    await expect(following.ended).resolves.toEqual({ why: "bye", retryMs: 10 });
+    expect(following.place()).toBeUndefined();
+  });
+
   it("goes on from where the one before left off", async () => {
     const { wire, heard } = listen({ document: SNAPSHOT, id: "e.4" });
     await settled();

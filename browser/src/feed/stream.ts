@@ -76,7 +76,13 @@ export function follow({ wire, clock, alive, heard }: StreamParts, from?: Place)
 
   function take({ event, id, data }: EventSourceMessage): void {
     if (ending) return;
-    if (event === "bye") end({ why: "bye", retryMs: retryMs ?? 0 });
+    if (event === "bye") {
+      // Who listens may hear another document now: its numbers are not those of ours.
+      if (reasonOf(jsonOf(data)) === "session") place = undefined;
+      end({ why: "bye", retryMs: retryMs ?? 0 });
+    }
+    // A beat with another number than ours: something was lost on the way.
+    if (event === "beat" && seqOf(jsonOf(data)) !== seqOf(place?.document)) end({ why: "gap" });
     if (event !== "snapshot" && event !== "patch") return;
     const said = jsonOf(data);
     const document = event === "snapshot" ? said : patched(place?.document, said);
@@ -121,6 +127,9 @@ export function follow({ wire, clock, alive, heard }: StreamParts, from?: Place)
     place: () => (ending?.why === "gap" ? undefined : place),
   };
 }
+
+const reasonOf = (said: unknown): unknown => (isFields(said) ? said.reason : undefined);
+const seqOf = (said: unknown): unknown => (isFields(said) ? said.seq : undefined);
 
 /** The document a patch makes of ours; undefined where the patch belongs to another one. */
 function patched(document: unknown, said: unknown): unknown {

@@ -34,6 +34,7 @@ const AdminPages = later(() => import("./admin/index").then((module) => module.d
 const CoursePage = later(() => import("./course").then((module) => module.CoursePage));
 const LessonPage = later(() => import("./lesson").then((module) => module.LessonPage));
 const WaitingPage = later(() => import("./waiting").then((module) => module.WaitingPage));
+const OperatorPages = later(() => import("./operator/index").then((module) => module.default));
 const StaffPage = later(() => import("./staff").then((module) => module.StaffPage));
 
 function Frame() {
@@ -115,6 +116,7 @@ function Pages({ principal }: { principal: Principal }) {
   );
   const learns = isLearner(principal);
   const runs = isAdmin(principal);
+  const operates = isOperator(principal);
   // Opening a lesson declares that somebody learns there: who only runs the school must not, by accident.
   const learning = [
     <Route key="course" path="/courses/:courseId" component={CoursePage} />,
@@ -123,11 +125,18 @@ function Pages({ principal }: { principal: Principal }) {
   const administration = ["/admin", "/admin/*"].map((path) => (
     <Route key={path} path={path} component={Administration} />
   ));
+  const operation = ["/operator", "/operator/*"].map((path) => (
+    <Route key={path} path={path} component={Operation} />
+  ));
   return (
     <Router>
-      <Route path="/" component={learns ? CoursesPage : runs ? Administration : StaffPage} />
+      <Route
+        path="/"
+        component={learns ? CoursesPage : runs ? Administration : operates ? Operation : StaffPage}
+      />
       {learns ? learning : []}
       {runs ? administration : []}
+      {operates ? operation : []}
       <Route path="/waiting" component={WaitingPage} />
       <Route path="/staff" component={StaffPage} />
       <Route default component={NoSuchPage} />
@@ -136,10 +145,12 @@ function Pages({ principal }: { principal: Principal }) {
 }
 
 const Administration = () => <AdminPages portal={usePortal()} />;
+const Operation = () => <OperatorPages portal={usePortal()} />;
 
 const isLearner = ({ roles }: Principal): boolean => roles.includes("learner");
 const isAdmin = ({ roles }: Principal): boolean => roles.includes("admin");
-const isStaff = (principal: Principal): boolean => isAdmin(principal) || principal.roles.includes("operator");
+const isOperator = ({ roles }: Principal): boolean => roles.includes("operator");
+const isStaff = (principal: Principal): boolean => isAdmin(principal) || isOperator(principal);
 
 function Person({ principal }: { principal: Principal }) {
   const org = principal.orgs.find(({ id }) => id === principal.orgId);
@@ -151,6 +162,9 @@ function Person({ principal }: { principal: Principal }) {
       </span>
       <Standing />
       {isLearner(principal) && isAdmin(principal) && <a href="/admin">Administration</a>}
+      {isOperator(principal) && (isLearner(principal) || isAdmin(principal)) && (
+        <a href="/operator">Operation</a>
+      )}
       {isStaff(principal) && <a href="/staff">Your roles</a>}
       <SignOut />
     </div>

@@ -72,12 +72,14 @@ export function Banner({ spoken = false }: { spoken?: boolean }) {
 }
 
 function Loss({ loss, now }: { loss: Degradation; now: number }) {
-  const since = "since" in loss && typeof loss.since === "string" ? loss.since : undefined;
   return (
     <div>
       <dt>
         {loss.lost}
-        {since !== undefined && <span class="small"> Since {atTime(since, now)}.</span>}
+        <span class="small">
+          {" "}
+          Since {atTime(loss.since, now)}; likely to last until about {atTime(loss.expectedEndAt, now)}.
+        </span>
       </dt>
       <dd>{loss.works}</dd>
     </div>

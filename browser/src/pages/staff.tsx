@@ -3,7 +3,7 @@ import { Heading } from "./heading";
 import { usePortal } from "./use-portal";
 import { roleInWords } from "./words";
 
-/** For those who run a school or the platform: who they are and how things stand. Their pages come later. */
+/** For those who run a school or the platform: who they are here, and what else they can reach. */
 export function StaffPage() {
   const { session } = usePortal();
   const principal = session.session.value?.principal;
@@ -11,17 +11,13 @@ export function StaffPage() {
   return (
     <>
       <Heading title={`Hello, ${principal.name}`} />
-      <p class="lead">
-        This release has pages for learners only. Pages for administrators and operators come in a later one;
-        until then you work over the interface and the command line.
-      </p>
       <h2>Who you are here</h2>
       <Who principal={principal} />
       <h2>How the portal is</h2>
       <p class="small">
         <a href="/api/health">All that health reports to you</a>, as JSON.
       </p>
-      <h2>What you can do now</h2>
+      <h2>What else you can do</h2>
       <ul>
         <li>
           Call the interface: <a href="/api/openapi.json">/api/openapi.json</a> describes every call this

@@ -10,6 +10,7 @@ export type Letters = Schemas["Letters"];
 export type Ledger = Schemas["Ledger"];
 export type LedgerRow = Schemas["Row"];
 export type Devices = Schemas["Devices"];
+export type History = Schemas["HealthHistory"];
 export type Org = Schemas["OrgRow"];
 export type Replay = Schemas["Job"];
 export type ReplayAsk = Schemas["ReplayBody"];
@@ -37,6 +38,7 @@ export function createOperatorCalls(wire: Wire) {
   const job = having<Replay>("id", "status", "counts", "sample");
 
   return {
+    history: () => get("/api/health/history", having<History>("changes", "readings")),
     orgs: () => get("/api/admin/orgs", having<Schemas["Orgs"]>("items")),
     letters: (asked: LettersAsk) => get(`${BASE}/deadletters${query(asked)}`, having<Letters>("items")),
     letter: (id: string) => get(`${BASE}/deadletters/${segment(id)}`, letter),

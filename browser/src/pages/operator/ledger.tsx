@@ -1,0 +1,124 @@
+import { Wide } from "../admin/parts";
+import { Heading } from "../heading";
+import { AsOf, NothingYet } from "../read-state";
+import { usePortal, useRead } from "../use-portal";
+import { atTime, counted } from "../words";
+import { useOperator, useOrgNames } from "./use-operator";
+
+/** The proof that nothing is missing, org by org, and what the devices say of themselves. */
+export function LedgerPage() {
+  return (
+    <>
+      <Heading title="Ledger and devices" />
+      <Rows />
+      <DeviceList />
+    </>
+  );
+}
+
+function Rows() {
+  const { reads } = usePortal();
+  const { nameOf } = useOrgNames();
+  const read = reads.of("operator ledger", useOperator().ledger);
+  const shown = useRead(read);
+  const retry = () => void read.load();
+  if (shown.value === undefined) return <NothingYet shown={shown} what="the ledger" onRetry={retry} />;
+  return (
+    <section>
+      <h2>Ledger</h2>
+      <p>
+        {shown.value.balanced
+          ? "It balances: every event that was accepted is applied, a duplicate, a dead letter or waiting."
+          : "It does not balance: run holdfast verify, which says what is missing."}
+      </p>
+      <Wide label="Ledger by organisation">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Organisation</th>
+              {["Accepted", "Applied", "Duplicate", "Dead", "Waiting"].map((name) => (
+                <th key={name} scope="col" class="number">
+                  {name}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {shown.value.items.map((row) => (
+              <tr key={row.orgId}>
+                <th scope="row">{nameOf(row.orgId)}</th>
+                {[row.accepted, row.applied, row.duplicate, row.dead, row.pending].map((count, at) => (
+                  <td key={at} class="number">
+                    {count}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Wide>
+      <AsOf shown={shown} onRetry={retry} />
+    </section>
+  );
+}
+
+const spans = (missing: readonly (readonly number[])[]): string =>
+  missing.map(([from, to]) => (from === to ? `${from}` : `${from} to ${to}`)).join(", ");
+
+function DeviceList() {
+  const { reads, clock } = usePortal();
+  const { nameOf } = useOrgNames();
+  const read = reads.of("operator devices", useOperator().devices);
+  const shown = useRead(read);
+  const retry = () => void read.load();
+  const found = shown.value;
+  if (found === undefined) return <NothingYet shown={shown} what="the devices" onRetry={retry} />;
+  return (
+    <section>
+      <h2>Devices</h2>
+      <p>
+        {counted(found.reporting, "device reports", "devices report")} a backlog,{" "}
+        {counted(found.reportedBacklog, "event", "events")} in all
+        {found.reporting > 0 && `, the oldest waiting for ${Math.round(found.reportedLagMs / 1_000)} s`}.
+      </p>
+      <h3>Losses that devices told</h3>
+      {found.losses.length === 0 && <p>None.</p>}
+      <ul class="rows">
+        {found.losses.map((loss) => (
+          <li key={`${loss.deviceId} ${loss.receivedAt}`}>
+            <strong>Numbers {spans(loss.missing)}</strong>: {loss.cause}
+            <p class="small">
+              {loss.userId} in {nameOf(loss.orgId)}, told {atTime(loss.receivedAt, clock.now())}, device{" "}
+              <code>{loss.deviceId}</code>, generation {loss.generation}
+            </p>
+          </li>
+        ))}
+      </ul>
+      <h3>Heard from last</h3>
+      <Wide label="Devices heard from last">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Person</th>
+              <th scope="col">Organisation</th>
+              <th scope="col">Heard from</th>
+              <th scope="col">Arrived up to</th>
+              <th scope="col">Not arrived</th>
+            </tr>
+          </thead>
+          <tbody>
+            {found.items.map((device) => (
+              <tr key={`${device.deviceId} ${device.userId} ${device.generation}`}>
+                <th scope="row">{device.userId}</th>
+                <td>{nameOf(device.orgId)}</td>
+                <td>{atTime(device.seenAt, clock.now())}</td>
+                <td class="number">{device.state.acceptedThrough}</td>
+                <td>{spans(device.state.missing) || "nothing"}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Wide>
+    </section>
+  );
+}

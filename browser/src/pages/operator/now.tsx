@@ -1,0 +1,160 @@
+import type { Degradation, Health, Status } from "../../wire/shapes";
+import { Wide } from "../admin/parts";
+import { bannerOf } from "../banner";
+import { Heading } from "../heading";
+import { useNow, usePortal } from "../use-portal";
+import { agoShort, atTime, counted } from "../words";
+import { LastHour } from "./last-hour";
+
+const TICK_MS = 1_000;
+
+/** The parts as the stream tells them, in the moment it does. */
+export function NowPage() {
+  const { health } = usePortal();
+  const now = useNow(TICK_MS);
+  const service = health.service.value;
+  const said = service.health;
+  return (
+    <>
+      <Heading title="How it is now" />
+      <p class="lead">{bannerOf(service, now).words}</p>
+      <p class="small">
+        {service.via === "stream" && "Heard in the moment it changes."}
+        {service.via === "poll" &&
+          "Asked every 15 seconds: the stream does not come through to this browser."}
+        {service.confirmedAtMs !== undefined && ` Last confirmed ${agoShort(now - service.confirmedAtMs)}.`}
+      </p>
+      <Losses losses={said?.degradations ?? []} now={now} />
+      {said && <Parts health={said} now={now} />}
+      {said && <Queues health={said} />}
+      <LastHour />
+      {said && <Flags flags={said.featureFlags ?? {}} />}
+    </>
+  );
+}
+
+function Losses({ losses, now }: { losses: readonly Degradation[]; now: number }) {
+  return (
+    <section>
+      <h2>What is lost</h2>
+      {losses.length === 0 ? (
+        <p>Nothing: every part does its work.</p>
+      ) : (
+        <ul class="rows">
+          {losses.map((loss) => (
+            <li key={loss.name}>
+              <strong>{loss.lost}</strong>
+              <span class="small"> Since {atTime(loss.since, now)}.</span>
+              <p>{loss.works}</p>
+              <p class="small">
+                <code>{loss.name}</code>, runbook:{" "}
+                <code>docs/{loss.runbook.replace(/^(\.\.\/|docs\/)/, "")}</code>
+              </p>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+const SAYS: Record<Status, string> = { ok: "ok", degraded: "degraded", down: "down", unknown: "not known" };
+
+function Parts({ health, now }: { health: Health; now: number }) {
+  const parts = Object.entries(health.components ?? {});
+  if (parts.length === 0) return null;
+  return (
+    <section>
+      <h2>Parts</h2>
+      <Wide label="Parts of the portal">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Part</th>
+              <th scope="col">Status</th>
+              <th scope="col">Half within, 95 % within</th>
+              <th scope="col">Looked at</th>
+              <th scope="col">Why</th>
+            </tr>
+          </thead>
+          <tbody>
+            {parts.map(([name, part]) => (
+              <tr key={name}>
+                <th scope="row">{name}</th>
+                <td>
+                  <span class={`state state-${part.status}`}>{SAYS[part.status]}</span>
+                  {part.breaker === "open" && " (not asked now)"}
+                </td>
+                <td>
+                  {inMs(part.latencyMs?.p50)}, {inMs(part.latencyMs?.p95)}
+                </td>
+                <td>{part.observedAt ? agoShort(now - Date.parse(part.observedAt)) : "never"}</td>
+                <td>{part.reason ?? ""}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Wide>
+    </section>
+  );
+}
+
+const inMs = (ms: number | null | undefined): string =>
+  ms === null || ms === undefined ? "no figure" : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+
+function Queues({ health }: { health: Health }) {
+  const { offlineQueue, analyticsIngestLagMs, orgEnforcement } = health;
+  return (
+    <section>
+      <h2>Queues</h2>
+      <dl class="facts">
+        <div>
+          <dt>Saved, not yet applied</dt>
+          <dd>
+            {counted(offlineQueue?.backlog ?? 0, "event", "events")}; bulk work stops over{" "}
+            {offlineQueue?.warnAt ?? 50}
+          </dd>
+        </div>
+        <div>
+          <dt>Assignments among them</dt>
+          <dd>{offlineQueue?.pendingAssignments ?? 0}</dd>
+        </div>
+        <div>
+          <dt>Analytics behind by</dt>
+          <dd>{inMs(analyticsIngestLagMs)}</dd>
+        </div>
+        <div>
+          <dt>Org enforcement</dt>
+          <dd>
+            {orgEnforcement?.force ? "on" : "off"};{" "}
+            {counted(orgEnforcement?.stampedWithoutOrg ?? 0, "event", "events")} came without an org and were
+            given their sender's only one
+          </dd>
+        </div>
+      </dl>
+    </section>
+  );
+}
+
+function Flags({ flags }: { flags: Readonly<Record<string, boolean>> }) {
+  const named = Object.entries(flags);
+  return (
+    <section>
+      <h2>Feature flags, as they fall for you</h2>
+      {named.length === 0 ? (
+        <p>There are none.</p>
+      ) : (
+        <dl class="facts">
+          {named.map(([name, on]) => (
+            <div key={name}>
+              <dt>
+                <code>{name}</code>
+              </dt>
+              <dd>{on ? "on" : "off"}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+    </section>
+  );
+}
