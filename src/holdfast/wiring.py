@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -31,6 +32,7 @@ from holdfast.events.backlog import Backlog
 from holdfast.events.devices import DeviceBook, Load, Ranges
 from holdfast.events.envelope import Judge
 from holdfast.events.intake import Intake
+from holdfast.events.kind import Kind
 from holdfast.events.replayer import Replayer
 from holdfast.events.reported import ReportedQueues
 from holdfast.events.window import Window
@@ -52,7 +54,7 @@ from holdfast.journal.segment import owner
 from holdfast.learning.catalog import kinds
 from holdfast.learning.scrub import Scrubber
 from holdfast.settings import Settings
-from holdfast.store import schema
+from holdfast.store import schema, sqlite_reading
 from holdfast.store.port import Store, Tx
 from holdfast.store.sqlite import SqliteStore
 from holdfast.web import page
@@ -101,6 +103,26 @@ def make_journal(settings: Settings, clock: Clock, after: int = 0, disk: Disk | 
         clock=clock,
         after=after,
     )
+
+
+def file_store(path: Path) -> Store:
+    """A store of its own in a file, for what is folded anew."""
+    return SqliteStore(path)
+
+
+def read_store(settings: Settings) -> AbstractContextManager[Tx]:
+    """One snapshot of the store as it lies, beside a running portal or without one."""
+    return sqlite_reading.reading(settings.folder / "store.sqlite3")
+
+
+def sound(settings: Settings) -> list[str]:
+    """What the engine itself finds wrong with the store's file."""
+    return sqlite_reading.integrity(settings.folder / "store.sqlite3")
+
+
+def known_kinds() -> tuple[Kind, ...]:
+    """Every kind, for folding what was taken in: no new event goes through these."""
+    return (*kinds(Scrubber(b"nothing new is scrubbed by this")), loss.KIND)
 
 
 async def stored_cursors(store: Store) -> dict[str, int] | None:

@@ -32,6 +32,7 @@ _JSON = click.option("--json", "json_", is_flag=True, help="Answer in JSON.")
 _LATER: Final = {
     "deadletters": "holdfast.cli.deadletters:deadletters",
     "replay": "holdfast.cli.replay:replay",
+    "verify": "holdfast.cli.verify:verify",
 }
 """Commands in modules of their own."""
 
@@ -193,29 +194,6 @@ def load_oulad(path: Path, data: Path | None, url: str | None, token: str | None
         _ledger([row])
     if row["pending"] or row["accepted"] != row["applied"] + row["duplicate"] + row["dead"]:
         sys.exit(1)
-
-
-@main.command()
-@_DATA
-@_URL
-@_TOKEN
-@_JSON
-@say.clear_errors
-def verify(data: Path | None, url: str | None, token: str | None, *, json_: bool) -> None:
-    """Prove the journal (checksums, counts, chain) and that the ledger balances."""
-    from holdfast.cli import proving  # noqa: PLC0415
-
-    report = _run(lambda: proving.verify(_settings(data), data, url, token))
-    if json_:
-        say.as_json(report)
-    else:
-        _ledger(report.ledger)
-        for finding in report.findings:
-            say.screen.print(f"{finding.segment} line {finding.line}: {finding.what}", markup=False)
-        say.screen.print(
-            f"{report.segments} segments, {report.events:,} events: {'good' if report.good else 'NOT good'}"
-        )
-    sys.exit(0 if report.good else 1)
 
 
 @main.command()

@@ -101,7 +101,7 @@ def _all(tx: Tx, kinds: Kinds, records: Sequence[Record]) -> _Done | None:
             events.append(new(Applied, facts))
             rows.append((org, event_id, int(envelope.digest, 16), position))
             if envelope.seq is not None:
-                _hear(heard, envelope, received_at)
+                numbers.hear(heard, envelope, received_at)
     except (*UNREADABLE, ValueError):
         return None
     try:
@@ -138,19 +138,5 @@ def _some(tx: Tx, kinds: Kinds, lane: str, records: Sequence[Record], now: str) 
         count(each.entry.envelope, 1 if again else 2)
     heard: dict[numbers.Device, numbers.Heard] = {}
     for entry in sifted.entries:
-        _hear(heard, entry.envelope, entry.record.received_at)
+        numbers.hear(heard, entry.envelope, entry.record.received_at)
     return {org: (number[0], number[1], number[2]) for org, number in counts.items()}, heard
-
-
-def _hear(heard: dict[numbers.Device, numbers.Heard], envelope: Envelope, received_at: str) -> None:
-    """Note a device's sequence number, and when it was heard last."""
-    if envelope.seq is None or envelope.device_id is None:
-        return
-    key = (envelope.org_id, envelope.actor_id, envelope.device_id, envelope.generation)
-    known = heard.get(key)
-    if known is None:
-        heard[key] = numbers.Heard([envelope.seq], received_at)
-    else:
-        known.seqs.append(envelope.seq)
-        if received_at > known.seen_at:
-            heard[key] = known._replace(seen_at=received_at)

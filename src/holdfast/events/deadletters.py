@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Row, select, tuple_, update
 
 from holdfast.core.errors import CODES, Conflict, Rejected
+from holdfast.events.entry import Entry
 from holdfast.journal.record import Record
 from holdfast.store import schema
 from holdfast.store.port import Tx
@@ -17,6 +18,8 @@ from holdfast.store.port import Tx
 MAX_REDRIVES: Final = 2
 """After so many tries by a person a letter is `exhausted`: something else must be mended first."""
 
+_IN_LIST: Final = 300
+"""Keys in one statement: three values each, and engines have a limit."""
 _DIGEST = re.compile(r"[0-9a-f]{8}\Z")
 _letters = schema.dead_letters
 
@@ -201,6 +204,17 @@ def count_redrive(tx: Tx, row: Row[Any], code: str, reason: str) -> None:
     tries = row.redrives + 1
     status = "exhausted" if tries >= MAX_REDRIVES else "parked"
     tx.run(_this(row).values(redrives=tries, status=status, code=code, reason=reason[:2000]))
+
+
+def lettered(tx: Tx, entries: Sequence[Entry]) -> set[tuple[str, str, int]]:
+    """(org, event, digest) of those entries that stand among the letters, however they ended."""
+    key = (_letters.c.org_id, _letters.c.event_id, _letters.c.digest)
+    found: set[tuple[str, str, int]] = set()
+    for at in range(0, len(entries), _IN_LIST):
+        some = [(e.envelope.org_id, e.record.id, e.record.digest) for e in entries[at : at + _IN_LIST]]
+        rows = tx.rows(select(*key).where(tuple_(*key).in_(some)))
+        found.update((row.org_id, row.event_id, row.digest) for row in rows)
+    return found
 
 
 def correct(tx: Tx, row: Row[Any], body: bytes) -> None:

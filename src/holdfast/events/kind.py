@@ -41,6 +41,9 @@ be applied: the applier finds which one by bisection and parks it with that erro
 """
 
 
+Recast = Callable[[Tx, Applied[Any]], Applied[Any]]
+
+
 ENTRY_BYTES: Final = 32 << 10
 """What an entry of a device's outbox may hold."""
 
@@ -63,5 +66,7 @@ class Kind(NamedTuple):
     """One sentence for the documentation."""
     limit_bytes: int = ENTRY_BYTES
     """The largest body of one event."""
+    recast: Recast | None = None
+    """Gives an event as it was when it was applied, where the rows it made then tell; for proofs."""
     repeats: bool = True
     """Whether an event that is applied once more leaves the rows as they are; not where counts add up."""

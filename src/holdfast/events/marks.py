@@ -60,6 +60,9 @@ _KNOWN: Final = select(schema.marks.c.event_id, schema.marks.c.digest).where(
 )
 
 
+_PLACED: Final = _KNOWN.add_columns(schema.marks.c.position)
+
+
 def known(tx: Tx, ids: dict[str, list[str]]) -> dict[tuple[str, str], int]:
     """(org, event id) -> digest, of those ids (by org) that have a mark."""
     found: dict[tuple[str, str], int] = {}
@@ -67,6 +70,16 @@ def known(tx: Tx, ids: dict[str, list[str]]) -> dict[tuple[str, str], int]:
         for row in tx.rows(_KNOWN, {"org": org, "ids": wanted}):
             event_id, digest = tuple(row)
             found[org, event_id] = int(digest)
+    return found
+
+
+def placed(tx: Tx, ids: Mapping[str, list[str]]) -> dict[tuple[str, str], tuple[int, int]]:
+    """(org, event id) -> (digest, position), of those ids (by org) that have a mark."""
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for org, wanted in ids.items():
+        for row in tx.rows(_PLACED, {"org": org, "ids": wanted}):
+            event_id, digest, position = tuple(row)
+            found[org, event_id] = int(digest), int(position)
     return found
 
 

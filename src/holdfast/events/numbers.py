@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Insert, bindparam, select
 
 from holdfast.events.devices import Ranges, merge, union
+from holdfast.events.entry import Envelope
 from holdfast.store.port import Tx
 from holdfast.store.schema import devices
 
@@ -86,3 +87,17 @@ def _upsert(insert: _EngineInsert) -> Insert:
             set_={"seqs": statement.excluded.seqs, "seen_at": statement.excluded.seen_at},
         ),
     )
+
+
+def hear(heard: dict[Device, Heard], envelope: Envelope, received_at: str) -> None:
+    """Note a device's sequence number, and when it was heard last."""
+    if envelope.seq is None or envelope.device_id is None:
+        return
+    key = (envelope.org_id, envelope.actor_id, envelope.device_id, envelope.generation)
+    known = heard.get(key)
+    if known is None:
+        heard[key] = Heard([envelope.seq], received_at)
+    else:
+        known.seqs.append(envelope.seq)
+        if received_at > known.seen_at:
+            heard[key] = known._replace(seen_at=received_at)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, select, tuple_
+from sqlalchemy import Row, tuple_
 
 from holdfast.core.errors import Conflict, Corrupt
 from holdfast.events import deadletters, marks
@@ -127,7 +127,7 @@ def _sorted(tx: Tx, kinds: Kinds, entries: Sequence[Entry], tally: Tally) -> tup
     known = marks.known(tx, ids)
     mended = deadletters.corrections(tx, entries[0].envelope.org_id) if known else {}
     unmarked = [e for e in entries if (e.envelope.org_id, e.envelope.id) not in known]
-    parked = _lettered(tx, unmarked)
+    parked = deadletters.lettered(tx, unmarked)
     fresh: list[Entry] = []
     again: list[Entry] = []
     for entry in entries:
@@ -148,22 +148,6 @@ def _sorted(tx: Tx, kinds: Kinds, entries: Sequence[Entry], tally: Tally) -> tup
                 body = mended.get((entry.envelope.id, entry.digest))
                 again.append(entry if body is None else with_body(entry, body))
     return fresh, again
-
-
-_LETTERED: Final = 300
-"""Keys in one statement: three values each, and engines have a limit."""
-
-
-def _lettered(tx: Tx, entries: Sequence[Entry]) -> set[tuple[str, str, int]]:
-    """(org, event, digest) of those that stand among the dead letters."""
-    table = schema.dead_letters
-    key = (table.c.org_id, table.c.event_id, table.c.digest)
-    found: set[tuple[str, str, int]] = set()
-    for at in range(0, len(entries), _LETTERED):
-        some = [(e.envelope.org_id, e.envelope.id, e.digest) for e in entries[at : at + _LETTERED]]
-        rows = tx.rows(select(*key).where(tuple_(*key).in_(some)))
-        found.update((row.org_id, row.event_id, row.digest) for row in rows)
-    return found
 
 
 def _require_explained(failed: Sequence[Parked], size: int) -> None:

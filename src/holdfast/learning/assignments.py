@@ -108,6 +108,15 @@ def apply_unassigned(tx: Tx, batch: Sequence[Applied[CourseUnassigned]]) -> None
     _apply(tx, batch, active=False)
 
 
+def as_applied(tx: Tx, event: Applied[Any]) -> Applied[Any]:
+    """The event without the learners who were refused when it was applied: who may join or leave since."""
+    table = assignment_results
+    asked = select(table.c.refused).where(table.c.org_id == event.org, table.c.event_id == event.id)
+    refused = {each["userId"] for row in tx.rows(asked) for each in row.refused}
+    users = [user for user in event.body.user_ids if user not in refused]
+    return event._replace(body=msgspec.structs.replace(event.body, user_ids=users))
+
+
 def _apply(tx: Tx, batch: Sequence[Applied[Any]], *, active: bool) -> None:
     _require_admins(tx, {(event.org, event.user) for event in batch})
     _require_courses(tx, dict.fromkeys((event.org, event.body.course_id) for event in batch))

@@ -118,10 +118,10 @@ def _worded() -> Iterator[None]:
     try:
         yield
     except DBAPIError as fault:
-        raise _translate(fault.orig) from fault
+        raise translate(fault.orig) from fault
     except (sqlite3.Error, OverflowError, UnicodeEncodeError) as fault:
         # The driver itself refuses numbers beyond 64 bits, and text that is no Unicode.
-        raise _translate(fault) from fault
+        raise translate(fault) from fault
 
 
 _MOST_STATEMENTS: Final = 1000
@@ -323,7 +323,7 @@ class SqliteStore:
                 anew.execute("PRAGMA query_only=ON")
                 anew.execute("SELECT lane FROM cursors LIMIT 1").fetchall()
         except sqlite3.Error as fault:
-            raise _translate(fault) from fault
+            raise translate(fault) from fault
 
     @contextmanager
     def _translated(self, engine: Engine) -> Iterator[None]:
@@ -334,11 +334,11 @@ class SqliteStore:
             self._saw(known, engine)
             raise
         except DBAPIError as fault:
-            error = _translate(fault.orig)
+            error = translate(fault.orig)
             self._saw(error, engine)
             raise error from fault
         except sqlite3.Error as fault:
-            error = _translate(fault)
+            error = translate(fault)
             self._saw(error, engine)
             raise error from fault
         self._saw(None, engine)
@@ -359,7 +359,7 @@ _DATA_FAULTS: Final = (
 )
 
 
-def _translate(fault: BaseException | None) -> HoldfastError:
+def translate(fault: BaseException | None) -> HoldfastError:
     """SQLite's result codes (sqlite.org/rescode.html) as who must act."""
     code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.served import Served, completed, lesson_of, served, until
+from tests.served import Served, completed, lesson_of, recorded, served, until
 
 
 @dataclass
@@ -358,3 +359,35 @@ def test_a_letter_is_mended_with_a_corrected_body_from_the_command_line(
     assert holdfast(*mended, "--reason", "the course's id was misspelt").json["status"] == "redriven"
     late = holdfast("deadletters", "list", "--from", "2099-01-01T00:00:00Z", *where)
     assert late.json["items"] == []
+
+
+# Proving, beside a portal at work
+
+
+def test_a_proof_beside_a_portal_that_takes_work_in_is_good_every_time(
+    portal: Served, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+    sent = [0]
+
+    def work() -> None:
+        with portal.service() as service:
+            while not stop.is_set():
+                events = [recorded(userId="demo-ada") for _ in range(50)]
+                answer = service.post("/api/analytics/events/batch", json={"events": events})
+                sent[0] += 50 * (answer.status_code == 202)
+
+    at_work = threading.Thread(target=work)
+    at_work.start()
+    try:
+        until(lambda: sent[0] > 0)
+        for number in range(3):
+            before = sent[0]
+            kept = tmp_path / f"report-{number}.json"
+            said = holdfast("verify", "--data", str(portal.data), "--report", str(kept), "--json")
+            assert said.json["good"], said.out
+            assert json.loads(kept.read_text()) == said.json
+            until(lambda: sent[0] > before)  # noqa: B023 - asked at once
+    finally:
+        stop.set()
+        at_work.join()

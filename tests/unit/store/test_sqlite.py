@@ -79,7 +79,7 @@ CODES: dict[int, type[HoldfastError]] = {
 def test_each_result_code_names_who_must_act(code: int) -> None:
     fault = sqlite3.OperationalError("words")
     fault.sqlite_errorcode = code
-    error = sqlite._translate(fault)
+    error = sqlite.translate(fault)
     assert type(error) is CODES[code]
     if isinstance(error, Unavailable):
         assert error.retry_s is not None
