@@ -21,6 +21,7 @@ from holdfast.events import loss, marks
 from holdfast.events.batch import apply_batch
 from holdfast.events.entry import Kinds
 from holdfast.events.kind import Kind
+from holdfast.events.numbers import Remembered
 from holdfast.journal.record import Record
 from holdfast.learning.catalog import kinds
 from holdfast.learning.scrub import Scrubber
@@ -85,10 +86,11 @@ def _measure(folder: Path, load: Load, scale: Scale) -> Figure:
     known = Kinds(_catalog())
     written: list[list[Written]] = []
     with _store(folder, load) as store:
+        remembered = Remembered()
         # Once beside the rounds: what is written is taken down, and both sides' code is warm.
         for batch in _batches(load.records):
             with _noting(store) as noted:
-                _apply(store, known, load.lane, batch, noted)
+                _apply(store, known, load.lane, batch, remembered, noted)
             written.append(noted.written)
 
     # As a portal does once it has started: else the collector walks over all the records held here.
@@ -96,9 +98,10 @@ def _measure(folder: Path, load: Load, scale: Scale) -> Figure:
 
     def ours() -> float:
         with _store(folder, load) as store:
+            remembered = Remembered()
             began = time.perf_counter()
             for batch in _batches(load.records):
-                _apply(store, known, load.lane, batch, None)
+                _apply(store, known, load.lane, batch, remembered)
             return len(load.records) / (time.perf_counter() - began)
 
     def bare() -> float:
@@ -133,10 +136,18 @@ def _batches(found: list[Record]) -> Iterator[list[Record]]:
         yield found[at : at + BATCH]
 
 
-def _apply(store: Store, known: Kinds, lane: str, batch: list[Record], noted: Noted | None) -> None:
+def _apply(
+    store: Store,
+    known: Kinds,
+    lane: str,
+    batch: list[Record],
+    remembered: Remembered,
+    noted: Noted | None = None,
+) -> None:
     with store.transaction(None) as tx:
         through = batch[-1].position
-        outcome = apply_batch(noted.on(tx) if noted else tx, known, lane, batch, through, 1, RECEIVED_AT)
+        target = tx if noted is None else noted.on(tx)
+        outcome = apply_batch(target, known, lane, batch, through, 1, RECEIVED_AT, remembered)
     applied = sum(counts[0] for counts in outcome.counts.values())
     if applied != len(batch):
         raise RuntimeError(f"{applied} of {len(batch)} events were applied: {outcome.counts}")

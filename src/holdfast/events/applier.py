@@ -24,6 +24,7 @@ from holdfast.events.batch import LaneStopped, Outcome, apply_batch
 from holdfast.events.deadletters import DeadLetter
 from holdfast.events.entry import Kinds
 from holdfast.events.kind import LANES, Kind
+from holdfast.events.numbers import Remembered
 from holdfast.events.redrive import redrive_one
 from holdfast.journal.port import Journal, Slice
 from holdfast.store.port import Store, Tx
@@ -62,6 +63,7 @@ class Applier:
         self._cursors: dict[str, int] = {}
         self._stored: dict[str, int] = {}
         self._epoch: int | None = None
+        self._devices = Remembered()
         self._rest_until_s: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
@@ -189,6 +191,7 @@ class Applier:
         def work(tx: Tx) -> tuple[int, dict[str, int]]:
             return marks.take_lease(tx, holder, now), marks.cursors(tx)
 
+        self._devices.forget()
         self._epoch, cursors = await self._store.run(None, work)
         self._cursors = dict(cursors)
         self._stored = dict(cursors)
@@ -231,7 +234,9 @@ class Applier:
 
     def _work(self, tx: Tx, lane: str, found: Slice) -> Outcome:
         now = rfc3339(self._clock.now_s())
-        outcome = apply_batch(tx, self._kinds, lane, found.records, found.through, self._held(), now)
+        outcome = apply_batch(
+            tx, self._kinds, lane, found.records, found.through, self._held(), now, self._devices
+        )
         settled = {org: sum(counts) for org, counts in outcome.counts.items()}
         tx.on_commit(lambda: self._backlog.finished(lane, settled))
         return outcome

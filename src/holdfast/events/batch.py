@@ -44,16 +44,24 @@ class LaneStopped(Exception):
 
 
 def apply_batch(  # noqa: PLR0917 - what a batch is, in the order it is named everywhere
-    tx: Tx, kinds: Kinds, lane: str, records: Sequence[Record], through: int, epoch: int, now: str
+    tx: Tx,
+    kinds: Kinds,
+    lane: str,
+    records: Sequence[Record],
+    through: int,
+    epoch: int,
+    now: str,
+    remembered: numbers.Remembered | None = None,
 ) -> Outcome:
     """Marks, effects, dead letters, device numbers, ledger and cursor, or nothing at all.
 
+    `remembered`: device rows of the batches before, under the same lease.
     Raises LaneStopped when the breaker trips, Unavailable or Corrupt when the store is out; the
     transaction is rolled back and nothing has happened.
     """
     marks.require_lease(tx, epoch)
     tallies, heard = _all(tx, kinds, records) or _some(tx, kinds, lane, records, now)
-    numbers.note(tx, heard)
+    numbers.note(tx, heard, remembered or numbers.Remembered())
     marks.tally(tx, lane, tallies)
     marks.move_cursor(tx, lane, through, now)
     return Outcome(lane, through, tallies)

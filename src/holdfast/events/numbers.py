@@ -1,8 +1,14 @@
-"""The devices' sequence numbers in the store: what `devices` answers from after a start."""
+"""The devices' sequence numbers in the store: what `devices` answers from after a start.
+
+The applier remembers the rows it wrote, so that a device that goes on sending costs no look into the
+store. The lease makes that safe: what is remembered was committed under it, and is forgotten whenever
+it is taken anew. Whoever else changes `devices` takes the lease in the same transaction
+(`marks.take_lease`): the applier's next batch is then refused, and it begins again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple, cast
 
@@ -37,37 +43,68 @@ _STORED = select(
 )
 
 
-def note(tx: Tx, heard: Mapping[Device, Heard]) -> None:
+_Row = tuple[Ranges, str]
+"""(ranges, when it was heard last)"""
+
+
+class Remembered:
+    """Rows of `devices` as they were last committed under the lease; at most `size` of them."""
+
+    def __init__(self, size: int = 20_000) -> None:
+        """`size`: about 400 bytes each."""
+        self._size = size
+        self._rows: dict[Device, _Row] = {}
+
+    def get(self, device: Device) -> _Row | None:
+        """What is remembered of a device."""
+        return self._rows.get(device)
+
+    def committed(self, rows: Mapping[Device, _Row]) -> None:
+        """These rows are in the store now."""
+        if len(self._rows) + len(rows) > self._size:
+            self._rows = {}
+        self._rows.update(rows)
+
+    def forget(self) -> None:
+        """The lease is another, or may be."""
+        self._rows = {}
+
+
+def note(tx: Tx, heard: Mapping[Device, Heard], remembered: Remembered) -> None:
     """Fold numbers into what the store knows, in an unbound transaction."""
     if not heard:
         return
-    stored = _stored(tx, heard)
-    rows = []
+    known = {key: row for key in heard if (row := remembered.get(key)) is not None}
+    if len(known) < len(heard):
+        known |= _stored(tx, [key for key in heard if key not in known])
+    now: dict[Device, _Row] = {}
     for key, (seqs, seen_at) in heard.items():
-        ranges, before_at = stored.get(key) or ([], seen_at)
-        rows.append((*key, msgspec.json.encode(_folded(ranges, seqs)).decode(), max(before_at, seen_at)))
+        ranges, before_at = known.get(key) or ([], seen_at)
+        now[key] = (_folded(ranges, seqs), max(before_at, seen_at))
+    rows = [(*key, msgspec.json.encode(ranges).decode(), seen_at) for key, (ranges, seen_at) in now.items()]
     tx.many(_upsert(cast("_EngineInsert", type(tx.insert(devices)))), rows)
+    tx.on_commit(lambda: remembered.committed(now))
 
 
 def _folded(ranges: Ranges, seqs: list[int]) -> Ranges:
+    """The ranges with more numbers in, as a list of its own: the transaction may yet fail."""
     if ranges:
-        upto = ranges[-1][1]
+        low, upto = ranges[-1]
         if seqs == list(range(upto + 1, upto + 1 + len(seqs))):
             # What a device sends nearly always: the numbers that follow on.
-            ranges[-1][1] += len(seqs)
-            return ranges
-    return union(ranges, merge([], seqs))
+            return [*ranges[:-1], [low, upto + len(seqs)]]
+    return union([[low, high] for low, high in ranges], merge([], seqs))
 
 
-def _stored(tx: Tx, heard: Mapping[Device, Heard]) -> dict[Device, tuple[Ranges, str]]:
+def _stored(tx: Tx, wanted: Iterable[Device]) -> dict[Device, _Row]:
     users: dict[str, dict[str, None]] = {}
-    for org, user, _, _ in heard:
+    for org, user, _, _ in wanted:
         users.setdefault(org, {})[user] = None
-    stored: dict[Device, tuple[Ranges, str]] = {}
+    stored: dict[Device, _Row] = {}
     for org, named in users.items():
-        wanted = list(named)
-        for at in range(0, len(wanted), IN_LIST):
-            for row in tx.rows(_STORED, {"org": org, "users": wanted[at : at + IN_LIST]}):
+        listed = list(named)
+        for at in range(0, len(listed), IN_LIST):
+            for row in tx.rows(_STORED, {"org": org, "users": listed[at : at + IN_LIST]}):
                 user, device, generation, seqs, seen_at = tuple(row)
                 stored[org, user, device, generation] = seqs, seen_at
     return stored

@@ -35,6 +35,8 @@ _Lesson = tuple[str, str, str]
 """(org, course, lesson)"""
 _Place = tuple[str, str, str, str]
 """(org, user, course, lesson)"""
+_NOWHERE: Final = ("", "")
+"""Before every (received at, event id)."""
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z"
 _ID = re.compile(ID_PATTERN)
@@ -131,17 +133,26 @@ def apply_progressed(tx: Tx, batch: Sequence[Applied[LessonProgressed]]) -> None
         percent, position_s, span = body.percent, body.position_s, body.interval
         row = folded.get(key)
         if row is None:
-            row = folded[key] = [percent, False, None, 0.0, "", at]
+            row = folded[key] = [percent, 0.0, _NOWHERE, at]
         else:
-            row[0] = max(row[0], percent)
-            row[5] = max(row[5], at)
-        if position_s is not None and (place := f"{at}|{event_id}") > row[4]:
-            row[3] = position_s
-            row[4] = place
+            # Not by max(): a call costs more than the whole comparison, and this runs for each event.
+            if percent > row[0]:  # noqa: PLR1730
+                row[0] = percent
+            if at > row[3]:  # noqa: PLR1730
+                row[3] = at
+        if position_s is not None and (place := (at, event_id)) > row[2]:
+            row[1] = position_s
+            row[2] = place
         if span is not None:
             spans.append((*key, span.session_id, span.from_s, span.to_s))
     _require_known(tx, folded)
-    tx.many(_progress_upsert(engine_insert(tx, progress)), [(*key, *row) for key, row in folded.items()])
+    tx.many(
+        _progress_upsert(engine_insert(tx, progress)),
+        [
+            (*key, percent, False, None, position_s, f"{place[0]}|{place[1]}" if place[0] else "", last_at)
+            for key, (percent, position_s, place, last_at) in folded.items()
+        ],
+    )
     if spans:
         add_once(tx, intervals, spans)
 

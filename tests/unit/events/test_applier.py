@@ -12,6 +12,7 @@ import structlog.testing
 
 from holdfast.core.clock import ManualClock
 from holdfast.core.errors import Corrupt, Unavailable
+from holdfast.events import marks
 from holdfast.events.applier import SCANNED_PAST, STOPPED_S
 from holdfast.events.batch import Outcome
 from holdfast.journal.memory import MemoryJournal
@@ -20,6 +21,7 @@ from holdfast.store import schema
 from holdfast.store.sqlite import SqliteStore
 from tests.records import event, put
 from tests.unit.events.spine import (
+    NOW,
     SCHOOL_KINDS,
     MoodyStore,
     Sightings,
@@ -274,6 +276,30 @@ async def test_two_appliers_that_fight_for_the_lease_apply_each_event_once(
     assert sighted(store) == ["a seal"] * 40
     assert tallied(store) == (40, 0, 0)
     assert len(held(store, schema.marks)) == 40
+
+
+async def test_device_rows_that_somebody_changed_under_a_lease_of_their_own_are_read_again(
+    store: SqliteStore, journal: MemoryJournal, clock: ManualClock
+) -> None:
+    """The applier remembers the rows it wrote; the lease tells it when they may be others."""
+
+    def click(number: int) -> Event:
+        facts: dict[str, Any] = {"deviceId": "phone", "generation": 1, "seq": number}
+        name = {"name": "page.opened"}
+        return event(number, org="tide", lane="analytics", kind="analytics.recorded", body=name, **facts)
+
+    one, _ = applier(journal, store, clock, SCHOOL_KINDS)
+    await put(journal, [click(1), click(2)])
+    await one.drain()
+    with store.transaction(None) as tx:
+        marks.take_lease(tx, "an erasure", NOW)
+        tx.run(schema.devices.delete())
+    with structlog.testing.capture_logs():
+        async with at_work(one):
+            await put(journal, [click(3)])
+            one.wake()
+            await until(lambda: tallied(store)[0] >= 3)
+    assert [row[4] for row in held(store, schema.devices)] == [[[3, 3]]]
 
 
 async def test_a_cursor_that_went_back_makes_duplicates_and_no_second_effects(
