@@ -161,7 +161,8 @@ def test_signing_out_with_something_waiting_asks_and_sends_it_first_when_told_to
     dialog.get_by_role("button", name="Send now").click()
     expect(dialog).to_contain_text(re.compile(r"Sending, \d to go"))
     served.start()
-    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+    signed_out = page.get_by_text("You are signed out, here and on the server.")
+    expect(signed_out).to_be_visible(timeout=3 * PATIENCE_MS)
     assert len(journal_lines(served, "lesson.completed")) == 1
 
 

@@ -3,6 +3,7 @@ import { useEffect } from "preact/hooks";
 import { mintId } from "../core/ids";
 import { lessonOpened, lessonProgressed } from "../state/acts";
 import { createReadingMeter, seenPercent } from "../state/reading";
+import { sameOwner } from "../state/session";
 import type { Lesson } from "../wire/shapes";
 import { usePortal } from "./use-portal";
 
@@ -22,7 +23,7 @@ export function useReading(lesson: Lesson, article: RefObject<HTMLElement | null
       sessionId: mintId(),
       percent: lesson.progress.percent,
       elapsed: clock.elapsed,
-      // In the reader's name, also when this page closes because somebody else has signed in.
+      // In the reader's name, whoever is signed in by the time it is said.
       say: (progress) => void outbox.add(lessonProgressed(place, progress), reader),
     });
     outbox.add(lessonOpened(place), reader);
@@ -43,7 +44,8 @@ export function useReading(lesson: Lesson, article: RefObject<HTMLElement | null
       clearInterval(timer);
       for (const touch of TOUCHES) removeEventListener(touch, meter.touched);
       document.removeEventListener("visibilitychange", onHide);
-      meter.left();
+      // Whoever signed out has said what was left to say, and may have thrown it away.
+      if (sameOwner(session.owner.peek(), reader)) meter.left();
     };
   }, [id, courseId]);
 }
