@@ -35,6 +35,7 @@ ENGINES = {
     "holdfast.journal.memory",
     "holdfast.journal.jetstream",
     "holdfast.store.sqlite",
+    "holdfast.store.sqlite_reading",
     "holdfast.store.postgres",
     "holdfast.feed.hub",
     "holdfast.feed.relay",

@@ -187,7 +187,7 @@ class Refold:
                     self._unprovable(len(group))
                 else:
                     self._bisect(tx, found[0], self._applied(found, group))
-            numbers.note(tx, heard)
+            numbers.note(tx, heard, numbers.Remembered())
 
     def _applied(
         self, found: tuple[Kind, msgspec.json.Decoder[msgspec.Struct]], group: Sequence[Entry]
