@@ -69,6 +69,18 @@ def test_everybody_who_fits_a_search_is_assigned_a_course_in_one_event(ben: Page
     expect(ben.get_by_role("row", name=re.compile("Pia 007"))).to_contain_text("0 of 5")
 
 
+def test_five_thousand_learners_are_assigned_in_one_event(ben: Page, served: Served) -> None:
+    enrol(served, 5_000)
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("Search by name or e-mail").fill("pia")
+    ben.get_by_role("button", name="Choose all 5000").click()
+    expect(ben.get_by_text("5000 people are chosen.")).to_be_visible()
+    assign_now(ben)
+    expect(newest_act(ben)).to_contain_text("Assigned to 5000, 0 had it already, 0 refused.")
+    assert len(json.loads(journal_lines(served, "course.assigned")[-1])["e"]["body"]["userIds"]) == 5_000
+
+
 def test_people_of_a_file_are_assigned_and_unknown_lines_are_named(ben: Page, served: Served) -> None:
     enrol(served, 2)
     go(ben, "Assign")

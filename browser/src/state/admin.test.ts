@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Health } from "../wire/shapes";
-import { bulkHold } from "./admin";
+import { bulkHold, takeAwayHold } from "./admin";
 import { everyDay } from "./admin-days";
 import { assignedOf, choose, dueAtOf, EMPTY_DRAFT, faultsOf, leaveOut } from "./admin-draft";
 import { MOST_LEARNERS } from "./admin-list";
@@ -23,6 +23,25 @@ describe("work for many at once", () => {
 
   it("goes by the server's own limit where it tells one", () => {
     expect(bulkHold({ backlog: 11 }, health(0, 10))).toContain("10 or fewer");
+  });
+});
+
+describe("taking something away", () => {
+  it("is held back while the store is not well, and for no other loss", () => {
+    const loss = (name: string) => ({
+      name,
+      lost: "Changes.",
+      works: "Reading.",
+      runbook: "store-out",
+      since: "2031-01-01T00:00:00Z",
+      expectedEndAt: "2031-01-01T00:10:00Z",
+    });
+    expect(takeAwayHold(undefined)).toBeUndefined();
+    expect(takeAwayHold({ ...health(0), degradations: [loss("applying_behind")] })).toBeUndefined();
+    for (const name of ["store_out", "store_read_only"]) {
+      const told = takeAwayHold({ ...health(0), degradations: [loss("applying_behind"), loss(name)] });
+      expect(told).toMatchObject({ name, expectedEndAt: "2031-01-01T00:10:00Z" });
+    }
   });
 });
 

@@ -2,7 +2,7 @@
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import type { Status } from "../outbox/port";
 import { type AdminCalls, createAdminCalls } from "../wire/admin";
-import type { Health } from "../wire/shapes";
+import type { Degradation, Health } from "../wire/shapes";
 import { type AssigningState, followAssigning } from "./admin-assigning";
 import { type AssignDraft, EMPTY_DRAFT } from "./admin-draft";
 import { keepIn } from "./keep";
@@ -16,6 +16,8 @@ export interface Admin {
   readonly applied: ReadonlySignal<number>;
   /** Why more than one learner can't be assigned at once now; undefined while it can. */
   readonly bulkHold: ReadonlySignal<string | undefined>;
+  /** What is lost while nothing may be taken away, because nobody could see what that did. */
+  readonly takeAwayHold: ReadonlySignal<Degradation | undefined>;
   /** The assignment being made; it outlives a look at another page. */
   readonly draft: { value: AssignDraft };
 }
@@ -49,6 +51,7 @@ function createAdmin({ wire, outbox, health, clock }: Portal, owner: Owner): Adm
       },
     }),
     bulkHold: computed(() => bulkHold(outbox.status.value, health.service.value.health)),
+    takeAwayHold: computed(() => takeAwayHold(health.service.value.health)),
     draft: signal(EMPTY_DRAFT),
   };
 }
@@ -73,4 +76,11 @@ export function bulkHold(status: Pick<Status, "backlog">, health: Health | undef
     );
   }
   return undefined;
+}
+
+/** While the store is so, the server holds back what takes something away. */
+const STORE_LOST = new Set(["store_out", "store_read_only"]);
+
+export function takeAwayHold(health: Health | undefined): Degradation | undefined {
+  return health?.degradations?.find(({ name }) => STORE_LOST.has(name));
 }

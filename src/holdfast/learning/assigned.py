@@ -112,11 +112,11 @@ class Which(NamedTuple):
 def list_assignments(
     tx: Tx, org: str, which: Which, *, now: str, limit: int, after: str | None = None
 ) -> AssignmentPage:
-    """Active assignments of an org, by course and learner, in a transaction scoped to it.
+    """Active assignments of an org, by course and the learner's address, in a transaction scoped to it.
 
     `now` is RFC 3339 UTC; `after` is a page's `next`. Raises Rejected for another one.
     """
-    key = (assignments.c.course_id, assignments.c.user_id)
+    key = (assignments.c.course_id, users.c.email)
     total, done = _lesson_counts(org)
     late = and_(assignments.c.due_at.is_not(None), assignments.c.due_at < now, or_(total == 0, done < total))
     asked = (
@@ -141,7 +141,7 @@ def list_assignments(
     rows = tx.rows(asked)
     items = [_item(row, now) for row in rows[:limit]]
     more = len(rows) > limit
-    return AssignmentPage(items=items, next=f"{items[-1].course_id}/{items[-1].user_id}" if more else None)
+    return AssignmentPage(items=items, next=f"{items[-1].course_id}/{items[-1].user_email}" if more else None)
 
 
 def _lesson_counts(org: str) -> tuple[ScalarSelect[int], ScalarSelect[int]]:
@@ -187,7 +187,7 @@ def _item(row: Row[Any], now: str) -> AssignmentItem:
 
 
 def _read_after(after: str) -> tuple[str, str]:
-    course_id, slash, user_id = after.partition("/")
+    course_id, slash, email = after.partition("/")
     if not slash:
         raise Rejected("after is not one of a page's next", hint="Leave it out to begin anew.")
-    return course_id, user_id
+    return course_id, email

@@ -7,7 +7,7 @@ import { usePortal } from "../use-portal";
 import { counted, onDay } from "../words";
 import { Acts } from "./acts";
 import { useCourses } from "./courses";
-import { NotRead, Wide } from "./parts";
+import { HeldBack, NotRead, Wide } from "./parts";
 import { useAdmin, usePaged, usePause } from "./use-admin";
 
 const keyOf = ({ courseId, userId }: AssignmentItem): string => `${courseId} ${userId}`;
@@ -148,7 +148,8 @@ function Items(props: {
                 {item.userName}
                 <br />
                 <span class="small">
-                  {item.courseTitle} · {item.userEmail}
+                  {item.courseTitle}
+                  <span class="roomy"> · {item.userEmail}</span>
                 </span>
               </th>
               <td>
@@ -183,7 +184,7 @@ function Due({ item }: { item: AssignmentItem }) {
 function TakeAway(props: { picked: readonly AssignmentItem[]; onDo: () => void; onClose: () => void }) {
   const { picked, onDo, onClose } = props;
   const { health } = usePortal();
-  const { bulkHold } = useAdmin();
+  const { bulkHold, takeAwayHold } = useAdmin();
   const held = picked.length > 1 ? bulkHold.value : undefined;
   return (
     <Modal title={`Take away ${counted(picked.length, "assignment", "assignments")}?`} onClose={onClose}>
@@ -200,8 +201,13 @@ function TakeAway(props: { picked: readonly AssignmentItem[]; onDo: () => void; 
           " The server can't be reached now: this is kept on this device and sent when it can."}
       </p>
       {held && <p class="note">{held}</p>}
+      <HeldBack />
       <div class="buttons">
-        <button type="button" onClick={onDo} disabled={held !== undefined}>
+        <button
+          type="button"
+          onClick={onDo}
+          disabled={held !== undefined || takeAwayHold.value !== undefined}
+        >
           Take away
         </button>
         <button type="button" class="quiet" onClick={onClose}>

@@ -16,9 +16,9 @@ export function ChartsPage({ courseId }: { courseId: string | undefined }) {
 }
 
 const HEARD = [
-  ["lastDay", "today"],
-  ["lastWeek", "this week"],
-  ["lastMonth", "this month"],
+  ["lastDay", "last day"],
+  ["lastWeek", "last week"],
+  ["lastMonth", "last month"],
   ["earlier", "earlier"],
   ["never", "never"],
 ] as const satisfies readonly (readonly [keyof Overview["heard"], string])[];

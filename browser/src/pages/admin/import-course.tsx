@@ -3,7 +3,7 @@ import type { CourseRow, ImportReport } from "../../wire/admin";
 import { Modal } from "../modal";
 import { counted } from "../words";
 import { coursePath } from "./courses";
-import { FileField, NotDone } from "./parts";
+import { FileField, HeldBack, NotDone } from "./parts";
 import { useAdmin, useChange } from "./use-admin";
 
 const LARGEST_BYTES = 64 * 1024 * 1024;
@@ -84,6 +84,7 @@ function WhichOne(props: {
   onCancel: () => void;
 }) {
   const { asked, there, onReplace, onKeepBoth, onCancel } = props;
+  const { takeAwayHold } = useAdmin();
   const [id, setId] = useState(props.freeId);
   const wrong = !COURSE_ID.test(id);
   return (
@@ -99,8 +100,9 @@ function WhichOne(props: {
           whose files have the same names.
         </p>
       )}
+      <HeldBack />
       <div class="buttons">
-        <button type="button" onClick={onReplace}>
+        <button type="button" onClick={onReplace} disabled={takeAwayHold.value !== undefined}>
           Replace it
         </button>
         <button type="button" class="quiet" onClick={onCancel}>

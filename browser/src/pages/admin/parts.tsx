@@ -1,6 +1,9 @@
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
 import { inWords, type Problem } from "../../core/problem";
+import { usePortal } from "../use-portal";
+import { atTime } from "../words";
+import { useAdmin } from "./use-admin";
 
 /** Why a change was not made, and what to do; what was typed stays where it is. */
 export function NotDone({ problem, what }: { problem: Problem | undefined; what: string }) {
@@ -26,6 +29,19 @@ function wordsOf(problem: Problem, what: string): string {
     case "refused":
       return said;
   }
+}
+
+/** Why nothing can be taken away now, and until when that is likely to be so. */
+export function HeldBack() {
+  const { clock } = usePortal();
+  const hold = useAdmin().takeAwayHold.value;
+  if (hold === undefined) return null;
+  return (
+    <p class="note">
+      Nothing can be taken away now: {hold.lost} It is likely to be over by{" "}
+      {atTime(hold.expectedEndAt, clock.now())}. What adds something still goes through.
+    </p>
+  );
 }
 
 /** A list that can't be shown, or not as new as it should be. */

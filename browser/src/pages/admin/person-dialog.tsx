@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import type { Person, Role } from "../../wire/admin";
 import { Modal } from "../modal";
 import { usePortal } from "../use-portal";
-import { NotDone } from "./parts";
+import { HeldBack, NotDone } from "./parts";
 import { useAdmin, useChange } from "./use-admin";
 
 const SHORTEST_PASSWORD = 8;
@@ -14,7 +14,7 @@ export function PersonDialog(props: {
   onDone: (person: Person, what: string) => void;
 }) {
   const { person, onClose, onDone } = props;
-  const { calls } = useAdmin();
+  const { calls, takeAwayHold } = useAdmin();
   const { session } = usePortal();
   const { busy, problem, send } = useChange<Person>();
   const [name, setName] = useState(person?.name ?? "");
@@ -132,7 +132,13 @@ export function PersonDialog(props: {
               ? "Closed people can’t sign in to this organisation. What they did is kept."
               : "This person is closed: they can’t sign in to this organisation."}
           </p>
-          <button type="button" class="quiet" disabled={busy} onClick={() => void openOrClose()}>
+          {person.active && <HeldBack />}
+          <button
+            type="button"
+            class="quiet"
+            disabled={busy || (person.active && takeAwayHold.value !== undefined)}
+            onClick={() => void openOrClose()}
+          >
             {person.active ? "Close this person" : "Open this person again"}
           </button>
         </section>

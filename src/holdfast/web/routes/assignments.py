@@ -51,7 +51,7 @@ class AssignmentFilter(Wire):
     search: Annotated[str, Meta(max_length=100)] | None = None
     overdue: bool | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
-    after: Annotated[str, Meta(max_length=300)] | None = None
+    after: Annotated[str, Meta(max_length=400)] | None = None
 
 
 class RecentFilter(Wire):
