@@ -20,10 +20,11 @@ interface Kept extends Loss {
 }
 
 export interface LossWatch {
-  /** The server said which numbers of the present numbering it misses. */
-  heard(missing: Ranges): void;
-  /** Compares and reports, after a start and when something is missing. What can't be known now, next time. */
-  look(): Promise<void>;
+  /**
+   * Compares and reports, after a start and when there is no telling why the server misses a number of the
+   * present numbering; `missed`: those it named last. What can't be known now waits for the next time.
+   */
+  look(missed: Ranges): Promise<void>;
 }
 
 export function watchLoss(
@@ -35,9 +36,9 @@ export function watchLoss(
   tell: (news: News) => void,
 ): LossWatch {
   let due = true;
-  let missed: Ranges = [];
+  let looking: Promise<void> | undefined;
 
-  async function look(): Promise<void> {
+  async function lookOnce(missed: Ranges): Promise<void> {
     if (!due && missed.length > 0) {
       // Mostly these are entries of another lane, still on their way.
       const here = union(book.known().gone, rangesOf(await store.numbers()));
@@ -56,7 +57,6 @@ export function watchLoss(
     }
     for (const [, loss] of await store.read("losses")) if (!(await report(loss as Kept))) return;
     due = false;
-    missed = [];
   }
 
   /** False when the server could not be asked. */
@@ -66,28 +66,36 @@ export function watchLoss(
     if (!device) return false;
     const arrived = device.acceptedThrough > 0 ? without([[1, device.acceptedThrough]], device.missing) : [];
     const missing = without([[1, lastSeq]], union(arrived, gone)).slice(-LARGEST_RECEIPT);
-    const suspected = book.known().suspects.some((one) => isSameNumbering(one, { deviceId, generation }));
-    if (missing.length === 0 && !suspected) return true;
-    const loss: Kept = {
+    const isSuspect = ({ suspects }: Meta): boolean =>
+      suspects.some((one) => isSameNumbering(one, { deviceId, generation }));
+    if (missing.length === 0 && !isSuspect(book.known())) return true;
+    const found = {
       id: mintId(),
       deviceId,
       generation,
-      missing,
-      cause: isCurrent
-        ? suspected
-          ? "The browser's database came back older than it was."
-          : "Records are missing from the browser's database."
-        : "The browser's database was deleted or lost.",
       noticedAt: new Date(now()).toISOString(),
       told: false,
     };
-    const put = missing.length > 0 ? [["losses", loss] as const] : [];
-    await book.write((meta): { put: typeof put; meta: Meta } => {
-      const suspects = meta.suspects.filter((one) => !isSameNumbering(one, loss));
-      return { put, meta: { ...meta, suspects, ...(isCurrent && { gone: union(meta.gone, missing) }) } };
+    let loss: Kept | undefined;
+    await book.write((meta) => {
+      // Another tab may have put it down meanwhile.
+      const still = isCurrent ? without(missing, meta.gone) : isSuspect(meta) ? missing : [];
+      loss = still.length === 0 ? undefined : { ...found, missing: still, cause: causeOf(isSuspect(meta)) };
+      const suspects = meta.suspects.filter((one) => !isSameNumbering(one, found));
+      return {
+        put: loss ? [["losses", loss]] : [],
+        meta: { ...meta, suspects, ...(isCurrent && { gone: union(meta.gone, still) }) },
+      };
     }, true);
-    if (missing.length > 0) tell({ type: "loss", loss });
+    if (loss) tell({ type: "loss", loss });
     return true;
+
+    function causeOf(suspect: boolean): string {
+      if (!isCurrent) return "The browser's database was deleted or lost.";
+      return suspect
+        ? "The browser's database came back older than it was."
+        : "Records are missing from the browser's database.";
+    }
   }
 
   async function report(loss: Kept): Promise<boolean> {
@@ -106,9 +114,11 @@ export function watchLoss(
   }
 
   return {
-    heard(missing) {
-      missed = missing;
+    look(missed) {
+      looking ??= lookOnce(missed).finally(() => {
+        looking = undefined;
+      });
+      return looking;
     },
-    look,
   };
 }

@@ -21,7 +21,7 @@ describe.each(["memory", "IndexedDB"])("an outbox in %s", (engine) => {
   });
   const pass = (ms: number) => clock.pass(ms);
   const open = (server: FakeServer) =>
-    openWith(server, { clock, indexedDB: engine === "memory" ? null : new IDBFactory() });
+    openWith(server, { clock, indexedDB: engine === "memory" ? undefined : new IDBFactory() });
 
   it("sends what is added and lets it go when a receipt names it", async () => {
     const server = new FakeServer();

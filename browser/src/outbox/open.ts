@@ -8,13 +8,13 @@ import { createKeeper } from "./commit";
 import { type Draft, ENTRY_VERSION, type Entry, LANES, LARGEST_PAYLOAD_BYTES, type Lane } from "./entry";
 import { openIndexedDb } from "./indexeddb";
 import { takeLease } from "./lease";
-import { watchLoss } from "./loss";
-import { openMemory } from "./memory";
+import type { LossWatch } from "./loss";
 import { nameOf } from "./name";
 import { type Message, openExchange } from "./news";
 import type { Parts } from "./parts";
 import { openPass } from "./pass";
 import type { LaneState, News, Outbox } from "./port";
+import type { Ranges } from "./ranges";
 import type { Fresh } from "./record";
 import { bytesOf, fitting, type Outcome, post } from "./requests";
 import { createSender } from "./sender";
@@ -35,8 +35,8 @@ const laneOf = (kind: string): Lane =>
 export async function openOutbox(parts: Parts): Promise<Outbox> {
   const { principal, mirror, page, clock = systemClock, random = Math.random, mintId = mint } = parts;
   const name = nameOf(principal);
-  const store =
-    parts.indexedDB === null ? openMemory() : openIndexedDb(() => parts.indexedDB ?? indexedDB, name);
+  const { engine = (named) => openIndexedDb(() => parts.indexedDB ?? indexedDB, named) } = parts;
+  const store = engine(name);
   const book = openBook(store, principal, name, mirror, mintId);
   const { keep, idle } = createKeeper(book);
   let closed = false;
@@ -131,7 +131,8 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     return { count: backlog, lagMs: Math.max(0, ...times.map((time) => clock.now() - Date.parse(time))) };
   });
   const { calls } = pass;
-  const loss = watchLoss(store, book, calls, mintId, clock.now, tell);
+  let loss: LossWatch | undefined;
+  let missing: Ranges = [];
   const beacon = createBeacon(`${name}.beacon`, mirror, parts.sendBeacon);
   let reconciled = false;
 
@@ -215,7 +216,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       const outcome = { ...(await post(calls, book.known(), entries)), epoch };
       const { next, device } = outcome;
       if (next === "renew" || (next && typeof next === "object" && "held" in next)) pass.drop();
-      if (device && entries[0]?.generation === book.known().generation) loss.heard(device.missing);
+      if (device && entries[0]?.generation === book.known().generation) missing = device.missing;
       const isOver = next !== "split" && outcome.settled.length === 0;
       if (entries[0]?.seq === 0 && isOver) notSentDirectly(entries);
       return outcome;
@@ -231,18 +232,22 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     async drained(sent, duplicates, undeliverable) {
       await watch.refresh();
       tell({ type: "drained", sent, duplicates, undeliverable, left: watch.status().backlog });
-      lookForLoss();
+      void lookForLoss();
     },
   });
 
-  function lookForLoss(): void {
-    if (!lease.holds() || (book.known().lastSeq === 0 && book.known().suspects.length === 0)) return;
-    pass
-      .ask()
-      .then((given) => ("csrfToken" in given ? loss.look() : undefined))
-      .catch(() => {
-        // The storage is out: the next drain looks again.
-      });
+  /** Needs the network anyway, so its code comes by it too: a page's first load is smaller by that much. */
+  async function lookForLoss(): Promise<void> {
+    const { lastSeq, suspects } = book.known();
+    if (!lease.holds() || (lastSeq === 0 && suspects.length === 0)) return;
+    try {
+      if (!("csrfToken" in (await pass.ask()))) return;
+      const { watchLoss } = await import("./loss");
+      loss ??= watchLoss(store, book, calls, mintId, clock.now, tell);
+      await loss.look(missing);
+    } catch {
+      // The network or the storage is out: the next drain looks again.
+    }
   }
 
   const lease = takeLease({
@@ -256,7 +261,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       changed();
       if (!lease.holds()) return;
       sender.wake(false);
-      lookForLoss();
+      void lookForLoss();
     },
   });
 
@@ -335,7 +340,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       if (!aside.isSafe()) void aside.probe();
       if (!lease.holds()) exchange.pass({ ask: "send" });
       sender.wake(true);
-      lookForLoss();
+      void lookForLoss();
     },
     async putAway(id) {
       await shelves.change([], [["undeliverable", id]], []);
@@ -375,6 +380,6 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   await watch.refresh();
   exchange.pass({ ask: "states" });
   sender.wake(false);
-  if (lease.holds()) lookForLoss();
+  if (lease.holds()) void lookForLoss();
   return outbox;
 }

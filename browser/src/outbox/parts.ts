@@ -2,6 +2,7 @@
 import type { Clock } from "../core/clock";
 import type { Problem } from "../core/problem";
 import type { Principal } from "./entry";
+import type { Store } from "./store";
 
 export interface Parts {
   readonly principal: Principal;
@@ -11,8 +12,10 @@ export interface Parts {
   readonly clock?: Clock | undefined;
   readonly random?: (() => number) | undefined;
   readonly mintId?: (() => string) | undefined;
-  /** null: keep entries in memory, which a closed page loses. Default: the browser's, where it has one. */
-  readonly indexedDB?: IDBFactory | null | undefined;
+  /** Default: the browser's. Where that gives no database, entries are never called kept. */
+  readonly indexedDB?: IDBFactory | undefined;
+  /** Another engine instead of IndexedDB, by the principal's name. */
+  readonly engine?: ((name: string) => Store) | undefined;
   /** null: as in a browser without Web Locks, where every tab may send. Default: the browser's. */
   readonly locks?: LockManager | null | undefined;
   /** null: this outbox hears no other tab. Default: BroadcastChannel. */

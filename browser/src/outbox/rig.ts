@@ -3,6 +3,7 @@ import { IDBFactory } from "fake-indexeddb";
 import type { Clock } from "../core/clock";
 import { mintId } from "../core/ids";
 import type { Principal } from "./entry";
+import { openMemory } from "./memory";
 import { openOutbox } from "./open";
 import type { Channel, Mirror, Page, Parts } from "./parts";
 import type { Outbox } from "./port";
@@ -358,7 +359,7 @@ export const open = (server: FakeServer, parts: Partial<Parts> = {}): Promise<Ou
     fetch: server.fetch,
     mintId,
     random: () => 0,
-    indexedDB: null,
+    ...(parts.indexedDB === undefined && { engine: openMemory }),
     locks: null,
     channel: null,
     ...parts,
