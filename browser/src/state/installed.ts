@@ -96,15 +96,28 @@ export function createInstalled(parts: InstalledParts) {
     if (settled) untracked(() => void worker.ask());
   });
 
-  // Work that could not be sent: the browser may wake the worker for it when this page is gone.
-  effect(() => {
-    const stuck = Object.values(outbox.status.value.lanes).some(
-      ({ waiting, state }) => waiting > 0 && (state.name === "waiting" || state.name === "held"),
+  // Work that could not be sent: the browser wakes the worker for it when the network is back, this page
+  // open or not. A wait that the server asked for is the page's to keep.
+  function askForSync(): boolean {
+    const owner = session.owner.peek();
+    const lanes = Object.values(outbox.status.peek().lanes);
+    const sendable = lanes.some(
+      ({ waiting, state }) =>
+        waiting > 0 && state.name !== "held" && !(state.name === "waiting" && state.asked),
     );
-    const owner = session.owner.value;
-    if (!stuck || !owner) return;
+    if (owner && sendable) void worker.askForSync(owner);
+    return sendable;
+  }
+
+  const isOffline = () => window?.navigator.onLine === false;
+  let asked = false;
+  effect(() => {
+    const { backlog } = outbox.status.value;
+    if (backlog === 0 || !isOffline()) asked = false;
+    if (backlog === 0) return;
     untracked(() => {
-      void worker.askForSync(owner);
+      if (isOffline() && !asked) asked = askForSync();
+      // The first thing that is kept here is the moment to ask the browser to keep it, too.
       void offline.persist();
     });
   });
@@ -114,12 +127,11 @@ export function createInstalled(parts: InstalledParts) {
   }
   window?.addEventListener("pagehide", update.leave);
   document?.addEventListener("visibilitychange", () => {
-    const owner = session.owner.peek();
     if (!isHidden()) {
       worker.askIfOld();
       return;
     }
-    if (owner && outbox.status.peek().backlog > 0) void worker.askForSync(owner);
+    askForSync();
     clock.after(HIDDEN_FOR_MS, () => void update.whenNobodyLooks());
   });
   // A page of another build asks for a file that is nowhere any more.

@@ -8,7 +8,7 @@ import { network } from "./network";
 import { readAgain } from "./reads";
 import { routeTo } from "./router";
 import { type Manifest, scope } from "./scope";
-import { tellPages } from "./tell";
+import { pagesOpen, tellPages } from "./tell";
 
 /** The Background Sync API, which TypeScript does not know. */
 interface SyncEvent extends ExtendableEvent {
@@ -52,8 +52,9 @@ async function wakeUp(whose: Whose, lastChance: boolean): Promise<void> {
     await sleep(ROWS_FOLLOW_MS);
     await readAgain(whose, entries);
   }
-  // Failing is how a worker asks to be woken again.
-  if (told.left > 0 && !lastChance) throw new Error(`${told.left} entries wait`);
+  // Failing is how a worker asks to be woken again, 5, 15 and 45 minutes later. While a page is open it sends
+  // by itself, and asks anew when it goes: a failure now would put the next waking off.
+  if (told.left > 0 && !lastChance && (await pagesOpen()) === 0) throw new Error(`${told.left} entries wait`);
 }
 
 async function keep(whose: Whose, drafts: readonly Draft[]): Promise<Set<string>> {

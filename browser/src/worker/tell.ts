@@ -6,6 +6,9 @@ export async function tellPages(news: ToPage): Promise<void> {
   const channel = new BroadcastChannel(RUNTIME_STATUS);
   channel.postMessage(news);
   channel.close();
-  const pages = await scope.clients.matchAll({ type: "window", includeUncontrolled: true });
-  for (const page of pages) page.postMessage(news);
+  for (const page of await pages()) page.postMessage(news);
 }
+
+export const pagesOpen = async (): Promise<number> => (await pages()).length;
+
+const pages = () => scope.clients.matchAll({ type: "window", includeUncontrolled: true });

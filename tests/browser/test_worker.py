@@ -1,0 +1,413 @@
+"""The service worker in a real Chromium: reading without a network, whose answers they are, and sending."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from holdfast.core.ids import uuid7
+from tests.browser.builds import build, deploy
+from tests.browser.learner import (
+    CLEO,
+    FLAGS,
+    PATIENCE_MS,
+    free_port,
+    journal_lines,
+    kept,
+    mark_complete,
+    open_lesson,
+    sign_in,
+    waiting,
+)
+from tests.served import Served, until
+
+pytestmark = pytest.mark.browser
+
+LESSON = "Springs and neaps"
+LESSON_PATH = "/courses/reading-the-tide/lessons/02-springs-and-neaps"
+WITH_FIGURE = "Why the sea moves"
+WITH_FIGURE_PATH = "/courses/reading-the-tide/lessons/01-why-the-sea-moves"
+UNSEEN_PATH = "/courses/reading-the-tide/lessons/03-reading-a-table"
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+@pytest.fixture
+def served(tmp_path: Path, client: Path) -> Iterator[Served]:
+    deploy(client, tmp_path / "client")
+    portal = Served(tmp_path, {"HOLDFAST_CLIENT_DIR": str(tmp_path / "client")}, port=free_port())
+    portal.start()
+    yield portal
+    if portal.process is not None:
+        portal.kill()
+
+
+def worker_of(page: Page) -> str:
+    """The script that answers this page, once one does."""
+    script = (
+        "navigator.serviceWorker.controller && new URL(navigator.serviceWorker.controller.scriptURL).pathname"
+    )
+    return str(until(lambda: page.evaluate(script)))
+
+
+def held(page: Page) -> dict[str, list[str]]:
+    """What lies in each cache: its name, and the addresses in it."""
+    found: dict[str, list[str]] = page.evaluate(
+        """async () => Object.fromEntries(await Promise.all((await caches.keys()).map(async (name) =>
+            [name, (await (await caches.open(name)).keys()).map(({url}) => new URL(url).pathname)])))"""
+    )
+    return found
+
+
+def readings(page: Page) -> set[str]:
+    """The addresses of all that was read and lies on the device, whoever read it."""
+    return {path for paths in held(page).values() for path in paths if path.startswith("/api/")}
+
+
+def wait_for_reading(page: Page, path: str) -> None:
+    until(lambda: f"/api/client{path}" in readings(page))
+
+
+def reading(page: Page, served: Served, title: str, path: str) -> None:
+    """Sign in, read a lesson, and wait until the worker holds it."""
+    sign_in(page, served)
+    expect(page.get_by_role("link", name="Reading the tide")).to_be_visible()
+    assert worker_of(page) == "/sw.js"
+    page.get_by_role("link", name="Reading the tide").click()
+    page.get_by_role("link", name=title, exact=True).click()
+    expect(page.get_by_role("heading", level=1, name=title)).to_be_visible()
+    wait_for_reading(page, path)
+
+
+def posted(page: Page, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401
+    """What a page's own script hears, that knows nothing of the outbox."""
+    return page.evaluate(
+        """async ([path, body]) => {
+            const answer = await fetch(path, {method: 'POST', body: JSON.stringify(body),
+                headers: {'Content-Type': 'application/json', 'X-CSRF-Token': window.csrf ?? ''}})
+                .catch(() => undefined);
+            return answer && {status: answer.status, said: await answer.json()};
+        }""",
+        [path, body],
+    )
+
+
+def completed() -> dict[str, Any]:
+    body = {"courseId": "reading-the-tide", "lessonId": "05-planning-a-walk"}
+    return {"id": uuid7(), "kind": "lesson.completed", "orgId": "tidewater", "body": body}
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def test_a_lesson_that_was_read_is_read_again_offline_with_its_age(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    context.set_offline(True)
+    page.reload()
+    expect(page.get_by_role("heading", level=1, name=LESSON)).to_be_visible()
+    expect(
+        page.get_by_text(re.compile(r"Shown from this device\. As the server had it at \d"))
+    ).to_be_visible()
+    expect(page.get_by_text("Ada Learner")).to_be_visible()
+    context.set_offline(False)
+    expect(page.get_by_text("Shown from this device.")).to_have_count(0)
+
+
+def test_a_lessons_figures_come_along(page: Page, context: BrowserContext, served: Served) -> None:
+    reading(page, served, WITH_FIGURE, WITH_FIGURE_PATH)
+    until(lambda: any("/assets/" in path for path in readings(page)))
+    context.set_offline(True)
+    page.reload()
+    drawn = "[...document.querySelectorAll('article img')].map((img) => img.complete && img.naturalWidth > 0)"
+    expect(page.get_by_role("heading", level=1, name=WITH_FIGURE)).to_be_visible()
+    page.locator("article img").first.scroll_into_view_if_needed()
+    until(lambda: (shown := page.evaluate(drawn)) and all(shown))
+
+
+def test_an_address_that_was_never_opened_starts_the_page_offline_and_says_what_is_missing(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    context.set_offline(True)
+    other = context.new_page()
+    other.goto(served.url + UNSEEN_PATH)
+    expect(other.get_by_role("heading", name="We could not load this lesson")).to_be_visible()
+    other.get_by_role("link", name="Holdfast").click()
+    expect(other.get_by_role("link", name="Reading the tide")).to_be_visible()
+
+
+def test_a_portal_that_is_out_is_read_from_the_device_too(page: Page, served: Served) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    served.kill()
+    page.reload()
+    expect(page.get_by_role("heading", level=1, name=LESSON)).to_be_visible()
+    expect(page.get_by_text("Shown from this device.")).to_be_visible()
+
+
+def test_nothing_of_sign_in_health_or_administration_is_kept(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    sign_in(page, served, "ben@tidewater.example")
+    expect(page.get_by_text("Ben Admin")).to_be_visible()
+    assert worker_of(page) == "/sw.js"
+    paths = ("/api/auth/session", "/api/health", "/api/admin/courses", "/api/admin/users", "/livez")
+    for path in paths:
+        assert page.evaluate("(path) => fetch(path).then((answer) => answer.status)", path) == 200
+    assert not any(path.startswith(("/api/auth", "/api/health", "/api/admin")) for path in readings(page))
+    context.set_offline(True)
+    for path in paths:
+        gone = page.evaluate("(path) => fetch(path).then(() => 'answered', () => 'failed')", path)
+        assert gone == "failed", path
+
+
+# ---- whose answers they are ----------------------------------------------------------------------
+
+
+def test_signing_out_takes_everything_read_off_the_device(page: Page, served: Served) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    until(lambda: not readings(page))
+
+
+def test_another_person_never_sees_what_the_first_one_read(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    # No signing out: the other person takes the browser over, in another tab.
+    other = context.new_page()
+    other.goto(served.url)
+    other.evaluate("fetch('/api/auth/session').then((answer) => answer.json())")
+    other.evaluate(
+        """([email, password]) => fetch('/api/auth/login', {method: 'POST',
+            headers: {'Content-Type': 'application/json'}, body: JSON.stringify({email, password})})""",
+        [CLEO, "holdfast-demo"],
+    )
+    page.close()
+    other.goto(served.url)
+    expect(other.get_by_text("Cleo Learner")).to_be_visible()
+    until(lambda: len([name for name in held(other) if name.endswith("-reads")]) == 1)
+    context.set_offline(True)
+    other.goto(served.url + LESSON_PATH)
+    expect(other.get_by_role("heading", name="We could not load this lesson")).to_be_visible()
+    expect(other.get_by_text("Ada Learner")).to_have_count(0)
+
+
+def test_an_answer_asked_for_in_anothers_name_is_neither_shown_from_here_nor_kept(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    ask = """(whose) => fetch('/api/client/courses', {headers: {'X-Holdfast-Principal': whose}})
+        .then((answer) => answer.headers.get('X-Holdfast-Principal'), () => 'failed')"""
+    assert page.evaluate(ask, "highland/demo-cleo") == "tidewater/demo-ada"
+    assert len([name for name in held(page) if name.endswith("-reads")]) == 1
+    context.set_offline(True)
+    assert page.evaluate(ask, "tidewater/demo-ada") == "tidewater/demo-ada"
+    assert page.evaluate(ask, "highland/demo-cleo") == "failed"
+
+
+# ---- keeping a course ----------------------------------------------------------------------------
+
+
+def test_a_course_kept_for_offline_is_read_without_having_been_opened(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    sign_in(page, served)
+    page.get_by_role("link", name="Reading the tide").click()
+    assert worker_of(page) == "/sw.js"
+    page.get_by_role("button", name="Keep for offline").click()
+    expect(page.get_by_text(re.compile(r"On this device: 5 lessons, \d+ KB, stored at "))).to_be_visible()
+    context.set_offline(True)
+    page.goto(served.url + WITH_FIGURE_PATH)
+    expect(page.get_by_role("heading", level=1, name=WITH_FIGURE)).to_be_visible()
+    expect(page.get_by_text("Shown from this device.")).to_be_visible()
+    page.goto(served.url + "/courses/reading-the-tide")
+    expect(page.get_by_text("On this device: 5 lessons")).to_be_visible()
+    page.get_by_role("button", name="Remove it from this device").click()
+    expect(page.get_by_role("button", name="Keep for offline")).to_be_visible()
+    assert not any(path.startswith("/api/") for name, paths in held(page).items() for path in paths
+                   if name.endswith("-kept"))  # fmt: skip
+
+
+def test_a_course_that_could_not_be_stored_whole_is_not_called_kept(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    sign_in(page, served)
+    page.get_by_role("link", name="Reading the tide").click()
+    assert worker_of(page) == "/sw.js"
+    expect(page.get_by_role("button", name="Keep for offline")).to_be_enabled()
+    context.set_offline(True)
+    page.get_by_role("button", name="Keep for offline").click()
+    expect(page.get_by_text("The server did not answer, so a part is missing.")).to_be_visible()
+    context.set_offline(False)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("On this device: 5 lessons")).to_be_visible()
+
+
+# ---- sending -------------------------------------------------------------------------------------
+
+
+def test_an_event_posted_past_the_outbox_goes_into_it_offline_and_is_applied_once(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    event = completed()
+    context.set_offline(True)
+    heard = posted(page, "/api/client/progress", event)
+    assert heard["status"] == 202
+    (receipt,) = heard["said"]["receipts"]
+    assert (receipt["id"], receipt["status"], receipt["code"]) == (event["id"], "later", "on_device")
+    # The same once more, as a page does that hears "later".
+    assert posted(page, "/api/client/progress/batch", {"events": [event]})["status"] == 202
+    waiting(page, 1)
+    context.set_offline(False)
+    until(lambda: [line for line in journal_lines(served, "lesson.completed") if event["id"] in line])
+    waiting(page, 0)
+    lines = [line for line in journal_lines(served, "lesson.completed") if event["id"] in line]
+    assert len(lines) == 1
+    assert json.loads(lines[0])["e"]["body"] == event["body"]
+    with served.client("ada") as ada:
+        read = ada.get("/api/client/courses/reading-the-tide/lessons/05-planning-a-walk").json()
+        assert until(lambda: read["progress"]["completed"])
+
+
+def test_events_that_nobody_can_understand_are_not_called_kept(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    context.set_offline(True)
+    assert posted(page, "/api/client/progress", {"some": "thing"}) is None
+    assert posted(page, "/api/client/progress", {**completed(), "orgId": "highland"}) is None
+    waiting(page, 0)
+
+
+def test_an_event_posted_past_the_outbox_online_hears_the_server_itself(page: Page, served: Served) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    page.evaluate(
+        "fetch('/api/auth/session').then((a) => a.json()).then((said) => { window.csrf = said.csrfToken; })"
+    )
+    until(lambda: page.evaluate("window.csrf"))
+    heard = posted(page, "/api/client/progress", completed())
+    assert heard["status"] == 202
+    assert heard["said"]["receipts"][0]["status"] == "accepted"
+
+
+def test_what_waits_is_sent_by_the_worker_when_the_page_is_closed(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    listener = context.new_page()
+    listener.goto(served.url + "/favicon.svg")
+    listener.evaluate(
+        """() => { window.heard = [];
+            new BroadcastChannel('runtime-status').onmessage = ({data}) => window.heard.push(data); }"""
+    )
+    page.bring_to_front()
+    # The browser knows that it is offline; and the portal is out, for a page's last beacon knows it not.
+    context.set_offline(True)
+    served.kill()
+    mark_complete(page)
+    kept(page)
+    page.close()
+    served.start()
+    assert not journal_lines(served, "lesson.completed")
+    context.set_offline(False)
+    until(lambda: journal_lines(served, "lesson.completed"), timeout_s=30)
+    told = until(
+        lambda: [one for one in listener.evaluate("window.heard") if one.get("type") == "SYNC_COMPLETE"]
+    )
+    assert told[-1]["left"] == 0
+    assert sum(one["sent"] for one in told) >= 1
+    assert len(journal_lines(served, "lesson.completed")) == 1
+
+
+# ---- who gets which worker -----------------------------------------------------------------------
+
+
+def restarted(served: Served, **environ: str) -> None:
+    served.kill()
+    served.environ = {**served.environ, **environ}
+    served.start()
+
+
+def test_below_the_percentage_a_browser_keeps_the_pages_files_and_nothing_else(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    restarted(served, ENABLE_NEW_SW="0")
+    sign_in(page, served)
+    assert worker_of(page) == "/sw-static.js"
+    open_lesson(page, LESSON)
+    expect(page.get_by_text("As the server had it at")).to_be_visible()
+    assert readings(page) == set()
+    context.set_offline(True)
+    page.reload()
+    expect(page.get_by_role("heading", name="We could not load this lesson")).to_be_visible()
+    expect(page.get_by_text("Ada Learner")).to_be_visible()
+
+
+def test_the_outbox_keeps_and_sends_below_the_percentage_too(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    restarted(served, ENABLE_NEW_SW="0")
+    sign_in(page, served)
+    assert worker_of(page) == "/sw-static.js"
+    open_lesson(page, LESSON)
+    context.set_offline(True)
+    mark_complete(page)
+    kept(page)
+    context.set_offline(False)
+    until(lambda: len(journal_lines(served, "lesson.completed")) == 1)
+
+
+def test_a_new_worker_that_cannot_be_registered_leaves_the_one_for_files(page: Page, served: Served) -> None:
+    (served.folder / "client" / "sw.js").write_text("throw new Error('broken build')")
+    sign_in(page, served)
+    assert worker_of(page) == "/sw-static.js"
+
+
+def test_a_new_worker_that_cannot_be_installed_leaves_the_one_for_files(page: Page, served: Served) -> None:
+    for script in (served.folder / "client" / "assets").glob("worker-outbox-*.js"):
+        script.unlink()
+    sign_in(page, served)
+    assert worker_of(page) == "/sw-static.js"
+
+
+def test_taking_the_percentage_back_takes_the_new_worker_away(page: Page, served: Served) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    restarted(served, ENABLE_NEW_SW="0")
+    page.reload()
+    until(lambda: page.evaluate("navigator.serviceWorker.controller?.scriptURL.endsWith('/sw-static.js')"))
+    expect(page.get_by_role("heading", level=1, name=LESSON)).to_be_visible()
