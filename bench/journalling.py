@@ -1,4 +1,9 @@
-"""The journal alone: appending, against the same bytes written raw in the groups it made of them."""
+"""The journal alone: appending, against the same bytes written raw in the groups it made of them.
+
+The raw peer is a bare loop in one thread: nobody waits for it, and nothing is handed over. What the
+hand-over alone costs stands beside it without a bar: tasks that wait for a thread which writes and
+syncs lines worded before (see `handing`).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +20,10 @@ import uvloop
 
 from bench.figure import Figure, Scale, alternate
 from bench.folder import work_folder
-from bench.portal import judged
+from bench.handing import Handing
+from bench.portal import RECEIVED_AT, judged
 from bench.school import frames
+from holdfast.journal import segment
 from holdfast.journal.disk import OsDisk
 from holdfast.journal.file import FileJournal
 from holdfast.journal.record import Event
@@ -43,7 +50,7 @@ class Noting(OsDisk):
     def sync(self, fd: int) -> None:
         """fdatasync(2)."""
         super().sync(fd)
-        self.groups.append(b"".join(self._since) if len(self._since) > 1 else self._since[0])
+        self.groups.append(self._since[0] if len(self._since) == 1 else b"".join(self._since))
         self._since = []
 
 
@@ -60,11 +67,11 @@ def run(scale: Scale) -> list[Figure]:
         for appenders, per_frame in _SHAPES:
             number = scale.size(240_000 if per_frame > 1 else 60_000, 8_000)
             made = islice(frames("lesson.progressed", 100), number // 100)
-            found.append(_measure(folder, judged(folder, made, "progress"), appenders, per_frame, scale))
+            found += _measure(folder, judged(folder, made, "progress"), appenders, per_frame, scale)
     return found
 
 
-def _measure(folder: Path, events: list[Event], appenders: int, per_frame: int, scale: Scale) -> Figure:
+def _measure(folder: Path, events: list[Event], appenders: int, per_frame: int, scale: Scale) -> list[Figure]:
     settle_memory()
     groups: list[bytes] = []
     sizes: list[int] = []
@@ -105,9 +112,17 @@ def _measure(folder: Path, events: list[Event], appenders: int, per_frame: int, 
         finally:
             os.close(fd)
 
-    mine, peers = alternate(scale.size(2 * scale.rounds - 1, 1), ours, raw)
+    texts = [
+        segment.event_lines(1, RECEIVED_AT.encode(), [event.data for event in frame])
+        for frame in _framed(events, per_frame)
+    ]
+
+    def handed() -> float:
+        return len(events) / uvloop.run(Handing(folder / "handed").took_s(texts, appenders))
+
+    mine, peers, handings = alternate(scale.size(2 * scale.rounds - 1, 1), ours, raw, handed)
     written = sum(map(len, groups))
-    return Figure(
+    strict = Figure(
         bench="journal",
         name=f"{appenders} appenders of {per_frame}",
         unit="events/s",
@@ -123,6 +138,17 @@ def _measure(folder: Path, events: list[Event], appenders: int, per_frame: int, 
             "eventsPerGroup": round(len(events) * len(sizes) / sum(sizes), 1),
         },
     )
+    beside = Figure(
+        bench="journal",
+        name=f"{appenders} appenders of {per_frame}, against a bare hand-over",
+        unit="events/s",
+        how="The same rounds of ours.",
+        ours=mine,
+        peer_is="As many tasks, each waiting for its future, and a thread that takes what waits, writes it, "
+        "syncs and answers, as the journal does; the lines were worded before. No bar.",
+        peer=handings,
+    )
+    return [strict, beside]
 
 
 def _framed(events: list[Event], per_frame: int) -> Iterator[Sequence[Event]]:
