@@ -39,11 +39,11 @@ test: system-test $(VENV) $(CLIENT) ## Run every test but the soaks (ARGS goes t
 	cd browser && npm test
 	HOLDFAST_REQUIRE_BROWSER=$$(tools/setup has-browser) .venv/bin/python -m pytest $(ARGS)
 
-check: system-run $(VENV) $(PACKAGES) ## Lint, formatting and types, Python and TypeScript
+check: system-run $(VENV) $(CLIENT) ## Lint, formatting, types and byte budgets, Python and TypeScript
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy $(PYTHON_SOURCES)
-	cd browser && npm run check
+	cd browser && npm run check && npm run budget
 
 soak: system-test $(VENV) $(CLIENT) ## Long runs over many seeds (HOLDFAST_SEEDS, HOLDFAST_FIRST_SEED)
 	HOLDFAST_SEEDS=$(HOLDFAST_SEEDS) HOLDFAST_FIRST_SEED=$(HOLDFAST_FIRST_SEED) \

@@ -182,7 +182,8 @@ def test_the_header_does_not_move_when_its_words_change(
 def places_in_header(page: Page) -> list[list[float]]:
     """Where each thing in the header stands, and how large it is; not how far the page was scrolled."""
     places: list[list[float]] = page.locator(".top, .top > *, .person > *").evaluate_all(
-        "parts => parts.map(part => part.getBoundingClientRect()).map(({x, width, height}) => [x, width, height])"
+        "parts => parts.map(part => part.getBoundingClientRect())"
+        ".map(({x, width, height}) => [x, width, height])"
     )
     assert len(places) > 4
     return places
@@ -231,6 +232,8 @@ def test_pictures_of_the_pages_for_the_documentation(
     ending = "" if scheme == "light" else "-dark"
 
     def draw(name: str) -> None:
+        if name == "lesson":
+            page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=PICTURES / f"learner-{name}{ending}.png")
 
     on_each_page(page, served, draw)

@@ -103,7 +103,8 @@ function LaneList(props: { title: string; entries: Entry[]; state: LaneState; no
     <section>
       <h2>{title}</h2>
       <p role="status">
-        {counted(entries.length, "thing waits", "things wait")}: {laneInWords(state)}.
+        {counted(entries.length, "thing waits", "things wait")}
+        {laneInWords(state)}.
         <NextTry now={state} />
       </p>
       <ul class="waiting">
@@ -119,13 +120,13 @@ function LaneList(props: { title: string; entries: Entry[]; state: LaneState; no
 function laneInWords(state: LaneState): string {
   switch (state.name) {
     case "idle":
-      return "about to be sent";
+      return ", about to be sent";
     case "sending":
-      return "being sent now";
+      return ", being sent now";
     case "waiting":
-      return state.asked ? "the server asked for a pause" : "the last try did not succeed";
+      return state.asked ? "; the server asked for a pause" : "";
     case "held":
-      return holdInWords(state.why);
+      return `: ${holdInWords(state.why)}`;
   }
 }
 
