@@ -44,7 +44,7 @@ export function watchLoss(
       const here = union(book.known().gone, rangesOf(await store.numbers()));
       due = without(missed, here).length > 0;
     }
-    if (!due) return;
+    if (!due && book.known().suspects.length === 0) return;
     // In this order: what is added meanwhile is above `lastSeq`, and what ends meanwhile is in `gone`.
     await book.write(() => undefined, false);
     const { suspects, ...current } = book.known();

@@ -288,6 +288,20 @@ describe("a loss", () => {
     expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[1, 1]] }]);
   });
 
+  it("is found also by a page that had looked before and found nothing", async () => {
+    const outbox = await open();
+    await outbox.add(completed("one"));
+    await clock.pass(2_000);
+    server.behaviour = networkDown;
+    await outbox.add(completed("two"));
+    await disk.delete(NAME);
+    await outbox.add(completed("three"));
+    server.behaviour = () => undefined;
+    outbox.sendNow();
+    await clock.pass(2_000);
+    expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[2, 2]], told: true }]);
+  });
+
   it("is found when the database came back older, whose numbers are given to nothing else", async () => {
     server.behaviour = networkDown;
     const first = await open();
