@@ -106,14 +106,20 @@ export class FakeOutbox {
   };
 }
 
-export function openPage() {
-  const boxes: FakeOutbox[] = [];
+/** A browser's storage, and what lies in it. */
+export function storageOf(): { memory: Map<string, string>; storage: Storage } {
   const memory = new Map<string, string>();
   const storage = {
     getItem: (key: string) => memory.get(key) ?? null,
     setItem: (key: string, value: string) => void memory.set(key, value),
     removeItem: (key: string) => void memory.delete(key),
   } as unknown as Storage;
+  return { memory, storage };
+}
+
+export function openPage() {
+  const boxes: FakeOutbox[] = [];
+  const { storage } = storageOf();
   const owner = signal<Owner | undefined>(ADA);
   const signedIn = signal(true);
   const onSaved = vi.fn();
