@@ -16,8 +16,10 @@ from holdfast.journal.record import Event, Record
 CONFLICTS: Final = 1000
 
 _Frame = tuple[int, list[str], "array[int]"]
-"""Events committed together: the first one's position, their ids, their digests. The window holds a
-frame once for each of its ids, which is less than a number each, and far less work."""
+"""Events committed together: the first one's position, their ids, their digests. All of its ids share
+one, which is less than a number each, and far less work."""
+_Place = _Frame | int
+"""An event that came alone is one number: position << 32 | digest."""
 
 
 class Window:
@@ -26,8 +28,8 @@ class Window:
     def __init__(self, size: int = 65_536) -> None:
         """`size`: how many ids to remember."""
         self._half = max(size // 2, 1)
-        self._young: dict[str, dict[str, _Frame]] = {}
-        self._old: dict[str, dict[str, _Frame]] = {}
+        self._young: dict[str, dict[str, _Place]] = {}
+        self._old: dict[str, dict[str, _Place]] = {}
         self._number = 0
         self._conflicts: dict[tuple[str, str, int], None] = {}
 
@@ -41,6 +43,8 @@ class Window:
             found = mine.get(event_id)
         if found is None:
             return None
+        if isinstance(found, int):
+            return found & 0xFFFFFFFF, found >> 32
         first, ids, digests = found
         at = ids.index(event_id)
         return digests[at], first + at
@@ -52,11 +56,14 @@ class Window:
 
     def add(self, org: str, event_id: str, digest: int, position: int) -> None:
         """Remember a committed id."""
-        self._young.setdefault(org, {})[event_id] = (position, [event_id], array("I", [digest]))
+        self._young.setdefault(org, {})[event_id] = position << 32 | digest
         self._grown(1)
 
     def extend(self, org: str, events: Sequence[Event], first: int) -> None:
         """Remember committed events of one org that stand at `first` and the positions after it."""
+        if len(events) == 1:
+            self.add(org, events[0].id, events[0].digest, first)
+            return
         ids = [event[0] for event in events]
         frame = (first, ids, array("I", [event[3] for event in events]))
         self._young.setdefault(org, {}).update(dict.fromkeys(ids, frame))

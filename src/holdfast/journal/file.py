@@ -104,7 +104,7 @@ class FileJournal:
             if self._closing or self._too_much:
                 raise self._refusal()
             if self._gathering.add(events, done, loop):
-                self._gathering.word(self._stamp())
+                self._word()
                 self._too_much = self._waiting_bytes > self._waiting_limit_bytes
             if self._idle:
                 self._idle = False
@@ -197,7 +197,9 @@ class FileJournal:
                 if not self._gathering and self._closing:
                     return
                 heal = self._fault is not None and not self._gathering
-                group = self._gathering.take(self._stamp)
+                if self._gathering.loose:
+                    self._word()
+                group = self._gathering.take()
                 self._writing_bytes = group.size_bytes
                 seal = self._seal_asked
                 self._seal_asked = False
@@ -207,8 +209,15 @@ class FileJournal:
             if seal or self._end_bytes >= self._segment_bytes:
                 self._roll(self._end_bytes)
 
-    def _stamp(self) -> bytes:
-        return rfc3339(self._clock.now_s()).encode()
+    def _word(self) -> None:
+        """Word what is loose; the lock is held."""
+        try:
+            self._gathering.word(rfc3339(self._clock.now_s()).encode())
+        except Exception as fault:
+            # Some of it may be in a group already; and neither an appender nor the writer may fall over it.
+            log.exception("journal lines could not be worded")
+            error = Unavailable(f"the journal failed: {fault}", code="unknown_outcome", retry_s=1.0)
+            _answer_all(self._gathering.drop(), error)
 
     def _write_group(self, group: Group) -> None:
         error: HoldfastError | None = None
@@ -231,10 +240,7 @@ class FileJournal:
         if error is None and group.waiting:
             for heard in self._listeners:
                 heard()
-        for loop in {loop for _, _, loop in group.waiting}:
-            mine = [each for each in group.waiting if each[2] is loop]
-            with contextlib.suppress(RuntimeError):  # the loop is gone, and its callers with it
-                loop.call_soon_threadsafe(_answer, mine, error)
+        _answer_all(group.waiting, error)
 
     def _commit(self, group: Group) -> None:
         if self._fd is None:
@@ -328,9 +334,18 @@ class FileJournal:
             self._disk.close(old)
 
 
+def _answer_all(waiting: list[Waiting], error: HoldfastError | None) -> None:
+    """Answer who waits, each on its own loop."""
+    loops = {loop for _, _, loop in waiting}
+    for loop in loops:
+        mine = waiting if len(loops) == 1 else [each for each in waiting if each[2] is loop]
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and its callers with it
+            loop.call_soon_threadsafe(_answer, mine, error)
+
+
 def _answer(waiting: list[Waiting], error: HoldfastError | None) -> None:
     for done, first, _ in waiting:
-        if done.cancelled():
+        if done.done():  # cancelled, or told already that it could not be worded
             continue
         if error is None:
             done.set_result(first)

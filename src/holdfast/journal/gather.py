@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -66,16 +66,24 @@ class Gathering:
         self._loose_events += len(events)
         return self._loose_events >= WORDED_TOGETHER
 
-    def take(self, received_at: Callable[[], bytes]) -> Group:
-        """What the writer is to write next: the oldest full group, or all that waits."""
-        if self._full:
-            return self._full.popleft()
-        if self._loose:
-            self.word(received_at())
+    def take(self) -> Group:
+        """What the writer is to write next: the oldest full group, or what is worded; it may be empty."""
         if self._full:
             return self._full.popleft()
         group, self._open = self._open, Group()
         return group
+
+    @property
+    def loose(self) -> bool:
+        """Whether there is something to `word`."""
+        return bool(self._loose)
+
+    def drop(self) -> list[Waiting]:
+        """Let go of what can't be worded, and say who waits for it."""
+        waiting: list[Waiting] = [(done, 0, loop) for _, done, loop in self._loose]
+        self._loose.clear()
+        self._loose_events = 0
+        return waiting
 
     def word(self, received_at: bytes) -> None:
         """Give what is loose its positions and its lines, and its place in a group."""

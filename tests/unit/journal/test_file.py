@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from holdfast.core.clock import ManualClock
 from holdfast.core.errors import Unavailable
@@ -59,6 +60,23 @@ async def test_a_sender_waits_for_the_sync(tmp_path: Path) -> None:
     disk.plan = lambda name, number: synced.append(number) if name == "sync" else None
     await put(journal, events(0, 1))
     assert len(synced) == 1
+    journal.close()
+
+
+@pytest.mark.parametrize("together", [1, 1000], ids=["by its appender", "by the writer"])
+async def test_lines_that_can_not_be_worded_are_answered_for_and_the_next_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    monkeypatch.setattr(gather, "WORDED_TOGETHER", together)
+    journal = FileJournal(tmp_path / "logs", disk=QuickDisk())
+    broken = event(1)._replace(data="no bytes")  # type: ignore[arg-type]
+    with structlog.testing.capture_logs() as logged, pytest.raises(Unavailable) as refused:
+        await asyncio.wait_for(journal.append([broken]), 10)
+    assert refused.value.code == "unknown_outcome"
+    assert [each["event"] for each in logged] == ["journal lines could not be worded"]
+    await put(journal, events(2, 2))
+    assert [each.data for each in everything(journal)] == [event(at).data for at in (2, 3)]
+    assert list(journal.verify()) == []
     journal.close()
 
 
