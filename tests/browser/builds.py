@@ -19,7 +19,7 @@ def build(folder: Path, word: tuple[str, str] | None = None) -> Path:
     sources.mkdir(parents=True)
     for part in PARTS:
         at = BROWSER / part
-        (shutil.copytree if at.is_dir() else shutil.copy)(at, sources / part)  # type: ignore[operator]
+        (shutil.copytree if at.is_dir() else shutil.copy)(at, sources / part)
     (sources / "node_modules").symlink_to(BROWSER / "node_modules")
     if word is not None:
         changed = 0

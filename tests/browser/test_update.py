@@ -1,0 +1,205 @@
+"""From build to build in a real Chromium: nothing is interrupted or lost, and each tab reloads once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.browser.builds import build, deploy, name_of
+from tests.browser.learner import (
+    FLAGS,
+    PATIENCE_MS,
+    free_port,
+    journal_lines,
+    mark_complete,
+    open_lesson,
+    saved,
+    sign_in,
+)
+from tests.browser.proxy import Proxy, withhold
+from tests.served import Served, until
+
+pytestmark = pytest.mark.browser
+
+OLD, NEW = "Assigned to you", "Given to you to learn"
+READY = "A new version is ready."
+QUIZ_LESSON = "Springs and neaps"
+SEEN_FROM = 400
+"""How far down, in pixels, a reader has come."""
+ONE_LINE = 30
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("first"))
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("second"), (OLD, NEW))
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    # Lessons of the demo course are short: in a low window there is something to scroll.
+    context = browser.new_context(viewport={"width": 800, "height": 400})
+    context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path, first: Path) -> Iterator[Served]:
+    deploy(first, tmp_path / "client")
+    portal = Served(tmp_path, {"HOLDFAST_CLIENT_DIR": str(tmp_path / "client")}, port=free_port())
+    portal.start()
+    yield portal
+    if portal.process is not None:
+        portal.kill()
+
+
+def update(page: Page, served: Served, client: Path) -> None:
+    """Deploy another build, and have the browser look for it now instead of in half an hour."""
+    deploy(client, served.folder / "client")
+    page.evaluate("navigator.serviceWorker.getRegistration().then((ours) => ours.update())")
+
+
+def controlled(page: Page) -> None:
+    until(lambda: page.evaluate("navigator.serviceWorker.controller !== null"))
+
+
+def loads(page: Page) -> list[str]:
+    """The addresses this tab loads from now on."""
+    seen: list[str] = []
+    page.on("load", lambda loaded: seen.append(loaded.url))
+    return seen
+
+
+def build_of(page: Page) -> str:
+    """The build this tab is; waits for a tab that is just loading."""
+    return page.locator("meta[name=holdfast-build]").get_attribute("content") or ""
+
+
+def test_two_tabs_agree_each_reloads_once_and_everything_is_where_it_was(
+    context: BrowserContext, served: Served, second: Path
+) -> None:
+    courses, lesson = context.new_page(), context.new_page()
+    sign_in(courses, served)
+    expect(courses.get_by_role("heading", name=OLD)).to_be_visible()
+    controlled(courses)
+    lesson.goto(served.url)
+    open_lesson(lesson, QUIZ_LESSON)
+    lesson.get_by_label("Around half moon").check()
+    lesson.evaluate("(top) => scrollTo(0, top)", SEEN_FROM)
+    of_courses, of_lesson = loads(courses), loads(lesson)
+
+    update(courses, served, second)
+    for tab in (courses, lesson):
+        expect(tab.get_by_text(READY)).to_be_visible()
+    assert of_courses == of_lesson == [], "nothing happens before somebody says so"
+    courses.get_by_role("button", name="Use it now").click()
+
+    expect(courses.get_by_role("heading", name=NEW)).to_be_visible()
+    until(lambda: build_of(lesson) == name_of(second))
+    expect(lesson.get_by_label("Around half moon")).to_be_checked()
+    # The browser itself holds the text still when a line above it grows.
+    until(lambda: abs(lesson.evaluate("scrollY") - SEEN_FROM) < ONE_LINE)
+    assert build_of(courses) == name_of(second)
+    for tab in (courses, lesson):
+        expect(tab.get_by_text(READY)).to_have_count(0)
+        # What would reload again, does so when the worker is asked about once more.
+        tab.evaluate("navigator.serviceWorker.getRegistration().then((ours) => ours.update())")
+    courses.wait_for_timeout(1_000)
+    assert (len(of_courses), len(of_lesson)) == (1, 1)
+
+
+def test_a_tab_of_the_old_build_still_finds_its_files_when_the_server_has_them_no_more(
+    context: BrowserContext, served: Served, first: Path, second: Path
+) -> None:
+    page = context.new_page()
+    sign_in(page, served)
+    expect(page.get_by_role("heading", name=OLD)).to_be_visible()
+    controlled(page)
+    (later,) = (first / "assets").glob("staff-*.js")
+    update(page, served, second)
+    expect(page.get_by_text(READY)).to_be_visible()
+    with served.client() as anybody:
+        gone = anybody.get(f"/assets/{later.name}").status_code == 404
+    same = (second / "assets" / later.name).exists()
+    assert gone or same
+    page.goto(served.url + "/staff")
+    expect(page.get_by_role("heading", name="Hello, Ada Learner")).to_be_visible()
+    assert build_of(page) == name_of(first), "who said nothing stays with the old build, whole"
+    page.get_by_role("button", name="Use it now").click()
+    until(lambda: build_of(page) == name_of(second))
+    kept = page.evaluate(
+        """async () => (await Promise.all((await caches.keys()).map(async (name) =>
+            (await (await caches.open(name)).keys()).map(({url}) => new URL(url).pathname)))).flat()"""
+    )
+    for client in (first, second):
+        for script in (client / "assets").glob("index-*.js"):
+            assert f"/assets/{script.name}" in kept, "the files of the last two builds stay"
+
+
+def test_later_means_later(context: BrowserContext, served: Served, second: Path) -> None:
+    page = context.new_page()
+    sign_in(page, served)
+    controlled(page)
+    update(page, served, second)
+    page.get_by_role("button", name="Later").click()
+    expect(page.get_by_text(READY)).to_have_count(0)
+    expect(page.get_by_role("heading", name=OLD)).to_be_visible()
+
+
+def test_no_tab_reloads_while_something_is_being_sent_and_it_arrives_once(
+    context: BrowserContext, served: Served, second: Path
+) -> None:
+    with Proxy(lambda: served.port) as proxy:
+        page = context.new_page()
+        direct, served.url = served.url, proxy.url
+        sign_in(page, served)
+        controlled(page)
+        open_lesson(page, QUIZ_LESSON)
+        seen = loads(page)
+        strike = proxy.strike(withhold, "/api/client/progress/batch")
+        mark_complete(page)
+        until(lambda: strike.done)
+        update(page, served, second)
+        page.get_by_role("button", name="Use it now").click()
+        expect(page.get_by_text("The new version comes as soon as what you did is safe")).to_be_visible()
+        page.wait_for_timeout(1_500)
+        assert seen == []
+        proxy.lift(strike)
+        until(lambda: build_of(page) == name_of(second))
+        saved(page)
+        assert len(seen) == 1
+        served.url = direct
+    assert len(journal_lines(served, "lesson.completed")) == 1
+
+
+def test_without_any_worker_the_new_version_is_offered_too(
+    browser: Browser, served: Served, second: Path
+) -> None:
+    context = browser.new_context(service_workers="block")
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    sign_in(page, served)
+    expect(page.get_by_role("heading", name=OLD)).to_be_visible()
+    deploy(second, served.folder / "client")
+    # What a tab of the old build meets when it asks for a file that is gone.
+    page.evaluate("dispatchEvent(new Event('vite:preloadError'))")
+    page.get_by_role("button", name="Use it now").click()
+    expect(page.get_by_role("heading", name=NEW)).to_be_visible()
+    context.close()
