@@ -187,6 +187,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         intake=intake,
         applier=applier,
         replayer=Replayer(journal, store, catalog, applier, waiting, clock=clock, note=note_for),
+        file_store=file_store,
         waiting=waiting,
         sessions=Sessions(keys, clock),
         csrf=Csrf(keys),

@@ -352,6 +352,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/offline/rebuild": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rebuild an org's tables from the journal
+         * @description Action `rebuild.run`.
+         */
+        post: operations["post_api_admin_offline_rebuild"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/offline/replay": {
         parameters: {
             query?: never;
@@ -1174,6 +1194,20 @@ export interface components {
         Choice: {
             id: string;
             text: string;
+        };
+        /**
+         * Compared
+         * @description One table of the store against the same one, folded anew.
+         */
+        Compared: {
+            digest: string;
+            digestFolded: string;
+            extra: Record<string, never>[];
+            missing: Record<string, never>[];
+            orgId: string;
+            rows: number;
+            rowsFolded: number;
+            table: string;
         };
         /**
          * Component
@@ -2154,6 +2188,29 @@ export interface components {
             };
         };
         /**
+         * RebuildBody
+         * @description Which org, and why.
+         */
+        RebuildBody: {
+            /** @default false */
+            dryRun?: boolean;
+            orgId: string;
+            reason: string;
+        };
+        /**
+         * Rebuilt
+         * @description What a rebuild came to.
+         */
+        Rebuilt: {
+            dryRun: boolean;
+            orgId: string;
+            refused: string | null;
+            same: boolean;
+            swapped: boolean;
+            tables: components["schemas"]["Compared"][];
+            traces: components["schemas"]["Traces"];
+        };
+        /**
          * Receipt
          * @description The server's word about one event. `accepted` and `duplicate` mean: it is on disk.
          */
@@ -2400,6 +2457,28 @@ export interface components {
             token: string;
         };
         /**
+         * Traces
+         * @description What became of the journal's events in the store, up to its cursors.
+         */
+        Traces: {
+            /** @default 0 */
+            dead?: number;
+            /** @default 0 */
+            duplicates?: number;
+            /** @default 0 */
+            events?: number;
+            /** @default 0 */
+            marked?: number;
+            /** @default 0 */
+            numberWrong?: number;
+            /** @default 0 */
+            unprovable?: number;
+            /** @default 0 */
+            waiting?: number;
+            /** @default [] */
+            wrong?: components["schemas"]["Wrong"][];
+        };
+        /**
          * Unassign
          * @description Whom to take the course from; `id` makes sending it twice safe.
          *
@@ -2435,6 +2514,17 @@ export interface components {
          */
         WhoIs: {
             asked: string[];
+        };
+        /**
+         * Wrong
+         * @description One event whose trace in the store is not what the journal says.
+         */
+        Wrong: {
+            eventId: string;
+            kind: string;
+            orgId: string;
+            position: string;
+            what: string;
         };
     };
     responses: never;
@@ -5351,6 +5441,165 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ledger"];
+                };
+            };
+            /** @description A problem document. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A problem document. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_admin_offline_rebuild: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RebuildBody"];
+            };
+        };
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rebuilt"];
                 };
             };
             /** @description A problem document. */

@@ -62,6 +62,7 @@ TABLE: Final[dict[str, Rule]] = {
     "deadletter.settle": _row("own org", "operator", "service"),
     "replay.read": _row("own org", "operator", "service"),
     "replay.run": _row("own org", "operator", "service"),
+    "rebuild.run": _row("own org", "operator", "service"),
     "ledger.read": _row("own org", "operator", "service"),
     "devices.read": _row("own org", "operator", "service"),
     "org.write": _row("platform", "operator"),

@@ -45,6 +45,7 @@ class Desk:
         media: str = "application/json",
         org: str | None = None,
         params: Mapping[str, str] | None = None,
+        timeout_s: float | None = TIMEOUT_S,
     ) -> Any:  # noqa: ANN401
         """A call's answer, decoded. Raises the error the portal answered with."""
         headers = dict(self._headers)
@@ -55,7 +56,9 @@ class Desk:
         if content is not None:
             headers["content-type"] = media
         try:
-            answer = await self._client.request(method, path, content=content, headers=headers, params=params)
+            answer = await self._client.request(
+                method, path, content=content, headers=headers, params=params, timeout=timeout_s
+            )
         except httpx2.HTTPError as fault:
             raise Unavailable(
                 f"no answer from the portal at {self._client.base_url}: {str(fault) or type(fault).__name__}",

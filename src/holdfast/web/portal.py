@@ -9,6 +9,7 @@ from holdfast.core.clock import Clock, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from holdfast.access.csrf import Csrf
     from holdfast.access.flags import Flags
@@ -51,6 +52,7 @@ class Portal:
     open_letters: Callable[[], dict[str, Letters]]
     applier: Applier
     replayer: Replayer
+    file_store: Callable[[Path], Store]
     waiting: Backlog
     sessions: Sessions
     csrf: Csrf

@@ -17,6 +17,7 @@ from holdfast.web.routes import (
     letters,
     operator,
     people,
+    rebuild,
     replay,
 )
 
@@ -32,5 +33,6 @@ CALLS: Final[tuple[Call, ...]] = (
     *flags.CALLS,
     *operator.CALLS,
     *replay.CALLS,
+    *rebuild.CALLS,
     *health.CALLS,
 )
