@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
+import { build } from "vite";
 
 const built = resolve(import.meta.dirname, process.argv[2] ?? "../../src/holdfast/web/client");
 
@@ -39,11 +40,39 @@ for (const { what, roots, limit } of BUDGETS) {
   if (roots.length === 0) throw new Error(`${what}: no script was found in ${built}`);
   const files = new Set(roots.flatMap((root) => [...withImports(root)]));
   const bytes = [...files].reduce((sum, file) => sum + gzipped(file), 0);
+  say(what, limit, bytes, [...files]);
+}
+
+function say(what, limit, bytes, files) {
   over ||= bytes > limit;
   const verdict = bytes > limit ? "OVER" : "ok";
-  process.stdout.write(
-    `${verdict.padEnd(5)}${bytes} of ${limit} bytes: ${what} (${[...files].join(", ")})\n`,
-  );
+  process.stdout.write(`${verdict.padEnd(5)}${bytes} of ${limit} bytes: ${what} (${files.join(", ")})\n`);
+}
+
+/** The outbox's own code: `core` and `wire`, which every page carries anyway, are not counted. */
+const OUTBOX = "../src/outbox";
+const OUTBOX_BUDGETS = [
+  // Its look for losses comes when the network does.
+  { what: "the outbox", input: "open.ts", later: /\.\/loss$/, limit: 10_300 },
+  { what: "the outbox's look for losses", input: "loss.ts", later: /\.\//, limit: 1_100 },
+];
+
+for (const { what, input, later, limit } of OUTBOX_BUDGETS) {
+  const { output } = await build({
+    configFile: false,
+    logLevel: "error",
+    build: {
+      write: false,
+      target: "es2022",
+      modulePreload: false,
+      rollupOptions: {
+        input: resolve(import.meta.dirname, OUTBOX, input),
+        external: [/\/(core|wire)\//, later],
+        preserveEntrySignatures: "strict",
+      },
+    },
+  });
+  say(what, limit, gzipSync(output[0].code, { level: 9 }).length, [input]);
 }
 
 // Not a budget, but what else there is: a person may open it.

@@ -2,7 +2,7 @@
 import type { Clock } from "../core/clock";
 import { unreachable } from "../core/problem";
 import type { Backlog } from "../wire/calls";
-import { createWire } from "../wire/client";
+import { createCaller } from "../wire/client";
 import { createSendingCalls, type SendingCalls } from "../wire/sending";
 import type { Parts, Pass } from "./parts";
 
@@ -19,7 +19,7 @@ export function openPass(parts: Parts, clock: Clock, backlog: () => Backlog): Pa
   let token: string | undefined;
   let asking: Promise<Pass> | undefined;
   const calls = createSendingCalls(
-    createWire({ fetch, clock, csrfToken: () => token }),
+    createCaller({ fetch, clock, csrfToken: () => token }),
     principal.orgId,
     backlog,
   );

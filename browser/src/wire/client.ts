@@ -58,7 +58,8 @@ export interface WireParts {
 /** A connection that hangs would hold a lane for minutes; the same id can be sent again at no risk. */
 const DEADLINE_MS = 20_000;
 
-export function createWire(parts: WireParts): Wire {
+/** Calls alone, for who opens no stream and need not carry the code for it. */
+export function createCaller(parts: WireParts): Pick<Wire, "call"> {
   return {
     async call(ask, believe) {
       const ended = new AbortController();
@@ -92,6 +93,12 @@ export function createWire(parts: WireParts): Wire {
         cancel();
       }
     },
+  };
+}
+
+export function createWire(parts: WireParts): Wire {
+  return {
+    ...createCaller(parts),
 
     async open(path, headers, ended) {
       const cancel = parts.clock.after(DEADLINE_MS, () => ended.abort());

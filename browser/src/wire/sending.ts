@@ -10,7 +10,7 @@ const KEEPALIVE_UP_TO_CHARS = 16_000;
 
 export type SendingCalls = ReturnType<typeof createSendingCalls>;
 
-export function createSendingCalls(wire: Wire, orgId: string, backlog: () => Backlog) {
+export function createSendingCalls(wire: Pick<Wire, "call">, orgId: string, backlog: () => Backlog) {
   function post(path: string, body: string) {
     const { count, lagMs } = backlog();
     return {
