@@ -117,9 +117,23 @@ def test_who_missed_nothing_gets_no_event(feed: Feed) -> None:
 def test_an_id_that_is_not_this_feeds_gets_the_whole_document(feed: Feed, last_id: str) -> None:
     feed.publish("a", {"n": 1})
     browser = Browser(feed, "a")
-    browser.last_id = last_id.replace("{epoch}", feed.epoch)
+    told = feed.now("a")
+    assert told is not None
+    browser.last_id = last_id.replace("{epoch}", json.loads(told.body)["epoch"])
     browser.join()
     assert browser.events == ["snapshot"]
+
+
+def test_an_id_of_another_topic_gets_the_whole_document(feed: Feed) -> None:
+    """Somebody signed out, and comes back with the number of what they may no longer hear."""
+    for topic in ("a", "b"):
+        feed.publish(topic, {"of": topic})
+    before = joined(feed, "a")
+    after = Browser(feed, "b")
+    after.document, after.last_id = before.document, before.last_id
+    after.join()
+    assert after.told == {"of": "b"}
+    assert after.events == ["snapshot"]
 
 
 def test_who_was_away_for_too_long_gets_the_whole_document(feed: Feed) -> None:
@@ -180,9 +194,11 @@ def test_a_document_that_a_patch_can_not_tell_is_refused(feed: Feed, document: d
         feed.publish("a", document)
 
 
-def test_two_feeds_have_two_epochs() -> None:
+def test_every_topic_and_every_start_has_an_epoch_of_its_own() -> None:
     for engine in FEEDS:
-        assert len({engine.open().epoch for _ in range(100)}) == 100
+        feeds = [engine.open() for _ in range(50)]
+        told = [feed.publish(topic, {}) for feed in feeds for topic in ("a", "b")]
+        assert len({json.loads(each.body)["epoch"] for each in told}) == 100
 
 
 def test_the_feed_counts_what_it_does(feed: Feed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections import deque
 from collections.abc import Mapping
@@ -19,9 +20,10 @@ RING_BYTES: Final = 256 << 10
 class _Topic:
     """One document and who follows it."""
 
-    __slots__ = ("body", "document", "readers", "ring", "ring_bytes", "seq", "snapshot")
+    __slots__ = ("body", "document", "epoch", "readers", "ring", "ring_bytes", "seq", "snapshot")
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: str) -> None:
+        self.epoch = epoch
         self.seq = 0
         self.document: dict[str, Any] = {}
         """As readers have it: quiet fields may be older than in `body`."""
@@ -41,9 +43,9 @@ class _Topic:
 class Hub:
     """A feed in this process; see the port."""
 
-    def __init__(self, epoch: str | None = None) -> None:
-        """`epoch`: for tests; drawn otherwise, so that no two starts can share one."""
-        self.epoch = epoch or secrets.token_hex(6)
+    def __init__(self) -> None:
+        """Empty. What epochs are made of is drawn, so that no two starts can share one."""
+        self._secret = secrets.token_bytes(16)
         self._topics: dict[str, _Topic] = {}
         self._published = self._delivered = self._resumed = self._snapshots = 0
 
@@ -52,8 +54,9 @@ class Hub:
         at = self._topics.get(topic)
         first = at is None
         if at is None:
-            at = self._topics[topic] = _Topic()
-        stamped = {**document, "epoch": self.epoch, "seq": at.seq}
+            epoch = hashlib.blake2b(topic.encode(), key=self._secret, digest_size=6).hexdigest()
+            at = self._topics[topic] = _Topic(epoch)
+        stamped = {**document, "epoch": at.epoch, "seq": at.seq}
         changed = difference(at.document, stamped)
         if changed and (first or is_loud(changed, quiet)):
             base = at.seq
@@ -62,7 +65,7 @@ class Hub:
             at.snapshot = None
             if not first:
                 changed["seq"] = at.seq
-                patch = frame("patch", {"base": base, "patch": changed}, f"{self.epoch}.{at.seq}")
+                patch = frame("patch", {"base": base, "patch": changed}, f"{at.epoch}.{at.seq}")
                 at.keep(patch)
                 self._published += 1
                 self._delivered += len(at.readers)
@@ -111,13 +114,13 @@ class Hub:
 
     def _told(self, at: _Topic) -> Told:
         if at.snapshot is None:
-            at.snapshot = frame("snapshot", at.document, f"{self.epoch}.{at.seq}")
+            at.snapshot = frame("snapshot", at.document, f"{at.epoch}.{at.seq}")
         return Told(at.seq, at.body, at.snapshot)
 
     def _missed(self, at: _Topic, last_id: str | None) -> bytes | None:
         """The patches after an id; None when they are no longer, or never were, at hand."""
         epoch, _, number = (last_id or "").partition(".")
-        if epoch != self.epoch or not number.isdecimal() or len(number) > 18:  # noqa: PLR2004 - 64 bits
+        if epoch != at.epoch or not number.isdecimal() or len(number) > 18:  # noqa: PLR2004 - 64 bits
             return None
         seq = int(number)
         if seq > at.seq or (seq < at.seq and (not at.ring or at.ring[0][0] > seq + 1)):

@@ -43,13 +43,12 @@ class Feed(Protocol):
     """Documents by topic, for one event loop.
 
     Topics are opaque names; whoever names them per org keeps orgs apart, for nothing of one topic
-    ever reaches a reader of another. Each document gets two fields: `epoch`, which changes with
-    every start of the feed, and `seq`, which rises by one with each change of that topic. Order:
+    ever reaches a reader of another. Each document gets two fields: `epoch`, another for each topic
+    and with every start of the feed, and `seq`, which rises by one with each change of that topic. So
+    an id of one topic means nothing in another, whoever comes with it. Order:
     a reader gets a topic's frames in the order of `seq`. Nothing is durable, nothing waits, and no
     call does I/O: the feed speaks when everything else is out.
     """
-
-    epoch: str
 
     def publish(self, topic: str, document: Mapping[str, Any], quiet: frozenset[str] = frozenset()) -> Told:
         """A topic's document from now on; readers get the difference, as an event `patch`.

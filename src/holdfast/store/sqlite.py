@@ -158,7 +158,7 @@ class SqliteStore:
         if path is not None:
             self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._toucher = ThreadPoolExecutor(1, thread_name_prefix="store-touch")
-        self._write_file, self._read_file = HeldFile(path), HeldFile(path)
+        self._file = HeldFile(path)
         self._write_engine = self._engine(read_only=False)
         self._read_engine = self._write_engine if path is None else self._engine(read_only=True)
         self._serial = threading.RLock()
@@ -168,7 +168,7 @@ class SqliteStore:
     def _engine(self, *, read_only: bool) -> Engine:
         def connect() -> sqlite3.Connection:
             connection = sqlite3.connect(
-                self._write_file.target(),
+                self._file.target(),
                 timeout=BUSY_TIMEOUT_MS / 1000,
                 isolation_level=None,
                 check_same_thread=False,
@@ -205,8 +205,7 @@ class SqliteStore:
         with self._serial, self._translated(self._write_engine):
             if not self._migrated:
                 migrate.to_head(self._write_engine)
-                self._write_file.hold()
-                self._read_file.hold()
+                self._file.hold()
                 self._migrated = True
 
     # The port's verbs
@@ -224,14 +223,13 @@ class SqliteStore:
         """A writing transaction in the caller's thread."""
         self._ready()
         with self._serial:
+            self._same_file(writes=True)
             self._seen.begins_s = time.monotonic()
             try:
-                with self._translated(self._write_engine):
-                    self._same_file(self._write_file)
-                    with self._write_engine.begin() as connection:
-                        self._seen.began_s, self._seen.begins_s = time.monotonic(), None
-                        tx = SqliteTx(connection, org)
-                        yield tx
+                with self._translated(self._write_engine), self._write_engine.begin() as connection:
+                    self._seen.began_s, self._seen.begins_s = time.monotonic(), None
+                    tx = SqliteTx(connection, org)
+                    yield tx
             finally:
                 self._seen.begins_s = self._seen.began_s = None
             for done in tx.committed:
@@ -284,19 +282,18 @@ class SqliteStore:
             with self.transaction(org) as tx, cast("SqliteTx", tx).reading():
                 result = work(tx)
         else:
-            with self._translated(self._read_engine):
-                self._same_file(self._read_file)
-                with self._read_engine.begin() as connection:
-                    result = work(SqliteTx(connection, org))
+            self._same_file(writes=False)
+            with self._translated(self._read_engine), self._read_engine.begin() as connection:
+                result = work(SqliteTx(connection, org))
         self._seen.read_ms.append((time.perf_counter() - began) * 1000)
         return result
 
-    def _same_file(self, held: HeldFile) -> None:
+    def _same_file(self, *, writes: bool) -> None:
         try:
-            held.check()
-        except Unavailable:
-            # Whatever bears the name now may be of an older version.
-            self._migrated = False
+            self._file.check()
+        except Unavailable as lost:
+            # Not by `_saw`, which lets go of the connections.
+            self._seen.note(lost.message, writes=writes)
             raise
 
     def _touch_writing(self) -> None:
@@ -318,9 +315,9 @@ class SqliteStore:
         self._ready()
         if self._path is None:
             return
+        self._file.check()
         try:
-            with contextlib.closing(sqlite3.connect(self._read_file.target(), timeout=0, uri=True)) as anew:
-                anew.execute("PRAGMA query_only=ON")
+            with contextlib.closing(sqlite3.connect(self._file.looking(), timeout=0, uri=True)) as anew:
                 anew.execute("SELECT lane FROM cursors LIMIT 1").fetchall()
         except sqlite3.Error as fault:
             raise translate(fault) from fault

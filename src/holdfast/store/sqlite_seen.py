@@ -52,7 +52,12 @@ class Seen:
 
 
 class HeldFile:
-    """Which file one engine's connections hold. One for each engine, used by its threads alone."""
+    """Which file the connections hold.
+
+    Another file of that name is never opened while the portal runs: SQLite would lay the old file's
+    WAL over it, and on closing write that WAL into it, for it knows a WAL by its name alone. The
+    connections stay open, so that what they hold is whole when the file is put back.
+    """
 
     def __init__(self, path: Path | None) -> None:
         """`path` None: a database in memory, which nobody can replace."""
@@ -66,6 +71,10 @@ class HeldFile:
         # A file that was there and is gone is an outage: an empty one made in its place would look well.
         return f"file:{quote(str(self._path))}?mode={'rwc' if self._held is None else 'rw'}"
 
+    def looking(self) -> str:
+        """What to connect to for a look: such a connection leaves the WAL alone when it closes."""
+        return f"file:{quote(str(self._path))}?mode=ro"
+
     def hold(self) -> None:
         """The connections hold what bears the name now."""
         if self._path is not None:
@@ -74,14 +83,12 @@ class HeldFile:
     def check(self) -> None:
         """Refuse to go on with a file that lost its name: what is written there is lost to the next start.
 
-        Raises Unavailable; the one that bears the name now counts as held from then on.
+        Raises Unavailable until it is back.
         """
         if self._path is None or self._held is None:
             return
-        found = self._found()
-        if found != self._held:
-            self._held = found
-            raise Unavailable("the store's file was replaced; it is opened anew")
+        if self._found() != self._held:
+            raise Unavailable("the store's file was replaced: put it back, or restart with the new one")
 
     def _found(self) -> tuple[int, int]:
         assert self._path is not None  # noqa: S101 - the callers looked
