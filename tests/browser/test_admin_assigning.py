@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,9 +27,18 @@ from tests.browser.admin import (
     portal_at,
 )
 from tests.browser.learner import journal_lines
-from tests.served import Served
+from tests.served import Served, completed
 
 pytestmark = pytest.mark.browser
+
+
+@contextmanager
+def store_locked(served: Served) -> Iterator[None]:
+    """Somebody else writes to the store all the while: it can be read, and nothing is applied."""
+    with closing(sqlite3.connect(served.data / "store.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
 
 
 @pytest.fixture
@@ -134,6 +145,39 @@ def test_an_assignment_kept_while_the_portal_was_down_survives_a_reload(ben: Pag
     heading(ben, "Assign a course")
     expect(newest_act(ben)).to_contain_text("Assigned to 2, 0 had it already, 0 refused.")
     assert len(journal_lines(served, "course.assigned")) == 3  # the demo's own two, and this one
+
+
+def test_what_is_on_the_server_and_waits_to_be_applied_is_called_that(ben: Page, served: Served) -> None:
+    enrol(served, 2)
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("Search by name or e-mail").fill("pia")
+    ben.get_by_role("button", name="Choose all 2").click()
+    with store_locked(served):
+        assign_now(ben)
+        expect(newest_act(ben)).to_contain_text("Sent: it is on the server and waits to be applied.")
+        expect(ben.get_by_text(re.compile("Assigned to 2"))).to_have_count(0)
+        assert journal_lines(served, "course.assigned")
+    expect(newest_act(ben)).to_contain_text("Assigned to 2, 0 had it already, 0 refused.")
+
+
+def test_assigning_to_many_is_held_up_while_the_school_has_too_much_to_apply(
+    ben: Page, served: Served
+) -> None:
+    enrol(served, 2)
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("Search by name or e-mail").fill("pia")
+    ben.get_by_role("button", name="Choose all 2").click()
+    button = ben.get_by_role("button", name="See what will happen")
+    expect(button).to_be_enabled()
+    with served.client("ada") as ada, store_locked(served):
+        events = [completed("reading-the-tide", "01-why-the-sea-moves") for _ in range(51)]
+        answer = ada.post("/api/client/progress/batch", json={"events": events})
+        assert answer.status_code == 202
+        expect(ben.get_by_text("51 things of your organisation are saved")).to_be_visible(timeout=60_000)
+        expect(button).to_be_disabled()
+    expect(button).to_be_enabled(timeout=60_000)
 
 
 def test_a_closed_learner_is_told_of_before_and_listed_by_name_after(ben: Page, served: Served) -> None:

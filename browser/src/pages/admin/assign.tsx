@@ -40,7 +40,13 @@ export function AssignPage() {
 
   const courses = shown.value?.items;
   if (courses === undefined) {
-    return <NothingYet shown={shown} what="the courses" onRetry={() => void read.load()} />;
+    return (
+      <>
+        <NothingYet shown={shown} what="the courses" onRetry={() => void read.load()} />
+        {/* What waits on this device is known without the server. */}
+        <Acts section={log} />
+      </>
+    );
   }
   const { courseId, chosen, dueDay, note } = draft.value;
   const course = courses.find(({ id }) => id === courseId);

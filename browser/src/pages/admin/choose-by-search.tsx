@@ -78,7 +78,8 @@ export function ChooseBySearch({ courseId }: { courseId: string }) {
       <label class="choice">
         <input
           type="checkbox"
-          checked={withoutIt}
+          checked={withoutIt && courseId !== ""}
+          disabled={courseId === ""}
           onChange={(event) => setWithoutIt(event.currentTarget.checked)}
         />
         Only those who do not have the course yet
