@@ -25,7 +25,7 @@ from tests.browser.learner import (
     sign_in,
     waiting,
 )
-from tests.served import Served
+from tests.served import Served, until
 
 pytestmark = pytest.mark.browser
 
@@ -193,6 +193,52 @@ def test_what_is_kept_sealed_is_sent_when_its_person_is_back_and_by_nobody_else(
     expect(page.get_by_text("1 of 5 lessons complete")).to_be_visible()
     [line] = journal_lines(served, "lesson.completed")
     assert json.loads(line)["e"]["userId"] == "demo-ada"
+
+
+def test_the_worker_sends_nothing_of_who_signed_out_though_their_cookie_still_works(
+    page: Page, served: Served
+) -> None:
+    sign_in(page, served)
+    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    reads_without_a_network(page)
+    open_lesson(page, LESSON)
+    waiting(page, 0)
+    served.kill()
+    mark_complete(page)
+    kept(page)
+    sign_out(page)
+    page.get_by_role("button", name=re.compile("keep .* sealed")).click()
+    expect(page.get_by_text("kept sealed")).to_be_visible()
+    page.wait_for_function("caches.has('holdfast-here').then(has => !has)")
+
+    # No page is left that could end the session; only the worker stands between.
+    bystander = page.context.new_page()
+    page.close()
+    served.start()
+    assert wake_the_worker(bystander, served.url) > 0
+    # Long enough for a worker that would send.
+    bystander.wait_for_timeout(4_000)
+    assert journal_lines(served, "lesson.completed") == []
+
+    sign_in(bystander, served)
+    waiting(bystander, 0)
+    until(lambda: len(journal_lines(served, "lesson.completed")) == 1)
+
+
+def wake_the_worker(page: Page, origin: str) -> int:
+    """Fire the sync event that a browser fires once the network is back; how many workers it reached."""
+    cdp = page.context.new_cdp_session(page)
+    found: list[dict[str, Any]] = []
+    cdp.on("ServiceWorker.workerRegistrationUpdated", lambda told: found.extend(told["registrations"]))
+    cdp.send("ServiceWorker.enable")
+    until(lambda: page.evaluate("1") and found)
+    for registration in found:
+        what = {"origin": origin, "registrationId": registration["registrationId"]}
+        cdp.send("ServiceWorker.dispatchSyncEvent", {**what, "tag": TAG, "lastChance": True})
+    return len(found)
+
+
+TAG = "holdfast-outbox tidewater/demo-ada"
 
 
 def test_throwing_away_asks_once_more_and_then_nothing_of_it_is_left(page: Page, served: Served) -> None:

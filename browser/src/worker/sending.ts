@@ -1,6 +1,6 @@
 /** The worker's share in sending: woken by the browser, and for events that did not come from the outbox. */
 import type { Outbox } from "../outbox/index";
-import { tagOf, type Whose, whoseTag } from "../wire/worker-words";
+import { markOf, tagOf, type Whose, whoseTag } from "../wire/worker-words";
 import { drain } from "./drain";
 import { whoIsHere } from "./drawer";
 import { type Draft, passOn } from "./foreign";
@@ -46,6 +46,9 @@ async function withOutbox<T>(whose: Whose, use: (outbox: Outbox) => Promise<T>):
 }
 
 async function wakeUp(whose: Whose, lastChance: boolean): Promise<void> {
+  // Who signed out left their work sealed until they sign in again, even while their cookie still works.
+  const here = await whoIsHere();
+  if (!here || markOf(here) !== markOf(whose)) return;
   const { entries, ...told } = await withOutbox(whose, (outbox) => drain(outbox, sleep));
   await tellPages({ type: "SYNC_COMPLETE", ...told });
   if (entries.length > 0) {
