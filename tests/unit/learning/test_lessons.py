@@ -188,7 +188,7 @@ async def test_the_role_in_the_requests_own_org_decides_what_is_seen(store: Sqli
 
 async def test_an_import_over_http_is_noted_and_answers_with_a_report(store: SqliteStore) -> None:
     body = zipped({"a.md": "# A\n\n[gone](gone.md)"})
-    query = course_routes.ImportQuery(id="sea")
+    query = course_routes.ImportQuery(id="sea", existing="ask")
     answer = await course_routes.import_zip(ask(store, "ben", "admin", body=body, query=query))
     report = answer.content
     assert (report.course_id, report.lessons, report.replaced) == ("sea", 1, False)
