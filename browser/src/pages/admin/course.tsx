@@ -4,7 +4,7 @@ import { Heading } from "../heading";
 import { AsOf, NothingYet } from "../read-state";
 import { usePortal, useRead } from "../use-portal";
 import { counted } from "../words";
-import { NotDone } from "./parts";
+import { HeldBack, NotDone } from "./parts";
 import { useAdmin, useChange } from "./use-admin";
 
 export function CoursePage({ courseId }: { courseId: string }) {
@@ -62,7 +62,7 @@ function Lessons({ lessons }: { lessons: CourseDetail["lessons"] }) {
 }
 
 function Change({ course, onChanged }: { course: CourseRow; onChanged: () => void }) {
-  const { calls } = useAdmin();
+  const { calls, takeAwayHold } = useAdmin();
   const saving = useChange<CourseRow>();
   const hiding = useChange<CourseRow>();
   const [title, setTitle] = useState(course.title);
@@ -126,7 +126,13 @@ function Change({ course, onChanged }: { course: CourseRow; onChanged: () => voi
           : "Learners see this course; those it is assigned to find it at the top."}
       </p>
       <NotDone problem={hiding.problem} what="this was changed" />
-      <button type="button" class="quiet" disabled={hiding.busy} onClick={() => void hide()}>
+      {!course.archived && <HeldBack />}
+      <button
+        type="button"
+        class="quiet"
+        disabled={hiding.busy || (!course.archived && takeAwayHold.value !== undefined)}
+        onClick={() => void hide()}
+      >
         {hiding.busy ? "Saving…" : course.archived ? "Show it to learners" : "Hide it from learners"}
       </button>
     </section>
