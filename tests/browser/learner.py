@@ -22,6 +22,7 @@ FLAGS: Final = [
     "--disable-sync",
 ]
 ADA: Final = "ada@tidewater.example"
+LESSON: Final = "Springs and neaps"
 CLEO: Final = "cleo@highland.example"
 AXE: Final = Path(__file__).resolve().parents[2] / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -61,6 +62,26 @@ def saved(page: Page) -> None:
 def kept(page: Page) -> None:
     """Wait for one tick on the open lesson."""
     expect(page.get_by_text("Lesson complete, on this device")).to_be_visible()
+
+
+def completed_while_the_portal_is_down(page: Page, served: Served, lesson: str = LESSON) -> None:
+    """Ada completes a lesson; the portal was killed a moment before, and her device keeps it."""
+    sign_in(page, served)
+    open_lesson(page, lesson)
+    waiting(page, 0)
+    served.kill()
+    mark_complete(page)
+    kept(page)
+
+
+def reads_without_a_network(page: Page) -> None:
+    """Wait until the worker answers this page; what is read from then on is there offline, too."""
+    page.wait_for_function("navigator.serviceWorker.controller !== null")
+
+
+def sign_out(page: Page) -> None:
+    """Press the button; what is asked then is for the test to answer."""
+    page.get_by_role("button", name="Sign out").click()
 
 
 def marks(page: Page, within: str) -> list[str]:

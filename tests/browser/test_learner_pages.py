@@ -1,4 +1,4 @@
-"""A learner's pages in a real Chromium: the ticks, what waits, signing out, what the server refuses."""
+"""A learner's pages in a real Chromium: the ticks, what waits, what the server refuses."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.browser.learner import (
     ADA,
-    CLEO,
     FLAGS,
+    LESSON,
     PATIENCE_MS,
+    completed_while_the_portal_is_down,
     free_port,
     journal_lines,
     kept,
     mark_complete,
     marks,
     open_lesson,
+    reads_without_a_network,
     sign_in,
+    sign_out,
     waiting,
 )
-from tests.served import Served, until
+from tests.served import Served
 
 pytestmark = pytest.mark.browser
 
-LESSON = "Springs and neaps"
 QUIZ_LESSON = "The rule of twelfths"
 
 
@@ -60,19 +62,6 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def sign_out(page: Page) -> None:
-    page.get_by_role("button", name="Sign out").click()
-
-
-def completed_while_the_portal_is_down(page: Page, served: Served) -> None:
-    sign_in(page, served)
-    open_lesson(page, LESSON)
-    waiting(page, 0)
-    served.kill()
-    mark_complete(page)
-    kept(page)
-
-
 # ---- ticks ---------------------------------------------------------------------------------------
 
 
@@ -92,11 +81,6 @@ def test_a_lesson_completed_offline_has_one_tick_and_two_once_the_portal_answers
     assert marks(page, ".lesson-row:nth-child(2)") == ["ticks"]
     waiting(page, 0)
     assert len(journal_lines(served, "lesson.completed")) == 1
-
-
-def reads_without_a_network(page: Page) -> None:
-    """Wait until the worker answers this page; what is read from then on is there offline, too."""
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
 
 
 def test_what_was_done_offline_is_there_after_the_page_was_loaded_anew(page: Page, served: Served) -> None:
@@ -145,136 +129,26 @@ def test_waiting_for_more_than_an_hour_is_not_silent(page: Page, served: Served)
     expect(page.get_by_text(re.compile("Waiting for long: done 1 hour ago"))).to_be_visible()
 
 
-# ---- signing out ---------------------------------------------------------------------------------
+# ---- a device that keeps nothing -----------------------------------------------------------------
+
+BROKEN_STORAGE = "IDBFactory.prototype.open = () => { throw new DOMException('broken', 'UnknownError') }"
 
 
-def test_signing_out_with_something_waiting_asks_and_sends_it_first_when_told_to(
+def test_what_the_device_cannot_keep_is_called_not_safe_until_the_server_has_it(
     page: Page, served: Served
 ) -> None:
-    completed_while_the_portal_is_down(page, served)
-    sign_out(page)
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("heading")).to_have_text(
-        re.compile(r"\d things? (is|are) not on the server yet")
-    )
-    expect(dialog).to_contain_text(f"“{LESSON}” marked as complete")
-    dialog.get_by_role("button", name="Send now").click()
-    expect(dialog).to_contain_text(re.compile(r"Sending, \d to go"))
-    served.start()
-    signed_out = page.get_by_text("You are signed out, here and on the server.")
-    expect(signed_out).to_be_visible(timeout=3 * PATIENCE_MS)
-    assert len(journal_lines(served, "lesson.completed")) == 1
-
-
-def test_what_is_kept_sealed_is_sent_when_its_person_is_back_and_by_nobody_else(
-    page: Page, served: Served
-) -> None:
-    completed_while_the_portal_is_down(page, served)
-    sign_out(page)
-    page.get_by_role("button", name=re.compile("keep .* sealed")).click()
-    # Only the server can end the session, and the screen does not pretend that it has.
-    expect(page.get_by_role("heading", level=1)).to_have_text("Screen locked")
-    expect(page.get_by_text("The server does not know yet.")).to_be_visible()
-    expect(page.get_by_text(re.compile(r"of somebody who signed out (is|are) kept sealed"))).to_be_visible()
-    served.start()
-    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
-    assert not any(cookie["name"] for cookie in page.context.cookies() if cookie.get("httpOnly"))
-
-    sign_in(page, served, CLEO)
-    expect(page.get_by_text("0 of 5 lessons complete")).to_be_visible()
-    page.goto(f"{served.url}/waiting")
-    expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
-    expect(page.get_by_text(LESSON)).to_have_count(0)
-    sign_out(page)
-    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
-    assert journal_lines(served, "lesson.completed") == []
-
-    sign_in(page, served, ADA)
-    expect(page.get_by_text("1 of 5 lessons complete")).to_be_visible()
-    [line] = journal_lines(served, "lesson.completed")
-    assert json.loads(line)["e"]["userId"] == "demo-ada"
-
-
-def test_the_worker_sends_nothing_of_who_signed_out_though_their_cookie_still_works(
-    page: Page, served: Served
-) -> None:
+    page.add_init_script(BROKEN_STORAGE)
     sign_in(page, served)
-    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
-    reads_without_a_network(page)
     open_lesson(page, LESSON)
-    waiting(page, 0)
+    expect(page.locator(".standing")).to_have_text("Not safe yet")
     served.kill()
     mark_complete(page)
-    kept(page)
-    sign_out(page)
-    page.get_by_role("button", name=re.compile("keep .* sealed")).click()
-    expect(page.get_by_text("kept sealed")).to_be_visible()
-    page.wait_for_function("caches.has('holdfast-here').then(has => !has)")
-
-    # No page is left that could end the session; only the worker stands between.
-    bystander = page.context.new_page()
-    page.close()
+    expect(page.get_by_text(re.compile("not safe yet: this device can.t keep it"))).to_be_visible()
+    expect(page.get_by_text(re.compile("Not safe yet: 1 thing you did"))).to_be_visible()
+    assert marks(page, ".complete") == ["warn"]
     served.start()
-    assert wake_the_worker(bystander, served.url) > 0
-    # Long enough for a worker that would send.
-    bystander.wait_for_timeout(4_000)
-    assert journal_lines(served, "lesson.completed") == []
-
-    sign_in(bystander, served)
-    waiting(bystander, 0)
-    until(lambda: len(journal_lines(served, "lesson.completed")) == 1)
-
-
-def wake_the_worker(page: Page, origin: str) -> int:
-    """Fire the sync event that a browser fires once the network is back; how many workers it reached."""
-    cdp = page.context.new_cdp_session(page)
-    found: list[dict[str, Any]] = []
-    cdp.on("ServiceWorker.workerRegistrationUpdated", lambda told: found.extend(told["registrations"]))
-    cdp.send("ServiceWorker.enable")
-    until(lambda: page.evaluate("1") and found)
-    for registration in found:
-        what = {"origin": origin, "registrationId": registration["registrationId"]}
-        cdp.send("ServiceWorker.dispatchSyncEvent", {**what, "tag": TAG, "lastChance": True})
-    return len(found)
-
-
-TAG = "holdfast-outbox tidewater/demo-ada"
-
-
-def test_throwing_away_asks_once_more_and_then_nothing_of_it_is_left(page: Page, served: Served) -> None:
-    completed_while_the_portal_is_down(page, served)
-    sign_out(page)
-    page.get_by_role("button", name=re.compile("Throw .* away and sign out")).click()
-    expect(page.get_by_role("heading", name=re.compile("Throw away"))).to_be_visible()
-    page.get_by_role("button", name="Back").click()
-    page.get_by_role("button", name="Stay signed in").click()
-    kept(page)
-    sign_out(page)
-    page.get_by_role("button", name=re.compile("Throw .* away and sign out")).click()
-    page.get_by_role("button", name=re.compile("Yes, throw")).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Screen locked")
-    expect(page.get_by_text("kept sealed")).to_have_count(0)
-    served.start()
-    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
-    sign_in(page, served)
-    expect(page.get_by_text("0 of 5 lessons complete")).to_be_visible()
-    waiting(page, 0)
-    assert journal_lines(served, "lesson.completed") == []
-
-
-def test_a_screen_locked_offline_stays_locked_after_a_restart_and_ends_the_session_first(
-    page: Page, served: Served
-) -> None:
-    sign_in(page, served)
-    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
-    waiting(page, 0)
-    served.kill()
-    sign_out(page)
-    expect(page.get_by_text("The server does not know yet.")).to_be_visible()
-    served.start()
-    page.goto(served.url)
-    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
-    expect(page.get_by_text("Reading the tide")).to_have_count(0)
+    expect(page.get_by_text("Lesson complete, saved on the server.")).to_be_visible(timeout=3 * PATIENCE_MS)
+    assert len(journal_lines(served, "lesson.completed")) == 1
 
 
 # ---- what the server will not have ---------------------------------------------------------------

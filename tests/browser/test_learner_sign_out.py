@@ -1,0 +1,206 @@
+"""Signing out while something waits, and what an ended session leaves behind, in a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser.learner import (
+    ADA,
+    CLEO,
+    FLAGS,
+    LESSON,
+    PATIENCE_MS,
+    completed_while_the_portal_is_down,
+    free_port,
+    journal_lines,
+    kept,
+    mark_complete,
+    open_lesson,
+    reads_without_a_network,
+    sign_in,
+    sign_out,
+    waiting,
+)
+from tests.served import Served, until
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    portal = Served(tmp_path, port=free_port())
+    portal.start()
+    yield portal
+    if portal.process is not None:
+        portal.kill()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    yield page
+    context.close()
+
+
+def test_signing_out_with_something_waiting_asks_and_sends_it_first_when_told_to(
+    page: Page, served: Served
+) -> None:
+    completed_while_the_portal_is_down(page, served)
+    sign_out(page)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading")).to_have_text(
+        re.compile(r"\d things? (is|are) not on the server yet")
+    )
+    expect(dialog).to_contain_text(f"“{LESSON}” marked as complete")
+    dialog.get_by_role("button", name="Send now").click()
+    expect(dialog).to_contain_text(re.compile(r"Sending, \d to go"))
+    served.start()
+    signed_out = page.get_by_text("You are signed out, here and on the server.")
+    expect(signed_out).to_be_visible(timeout=3 * PATIENCE_MS)
+    assert len(journal_lines(served, "lesson.completed")) == 1
+
+
+def test_what_is_kept_sealed_is_sent_when_its_person_is_back_and_by_nobody_else(
+    page: Page, served: Served
+) -> None:
+    completed_while_the_portal_is_down(page, served)
+    sign_out(page)
+    page.get_by_role("button", name=re.compile("keep .* sealed")).click()
+    # Only the server can end the session, and the screen does not pretend that it has.
+    expect(page.get_by_role("heading", level=1)).to_have_text("Screen locked")
+    expect(page.get_by_text("The server does not know yet.")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"of somebody who signed out (is|are) kept sealed"))).to_be_visible()
+    served.start()
+    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+    assert not any(cookie["name"] for cookie in page.context.cookies() if cookie.get("httpOnly"))
+
+    sign_in(page, served, CLEO)
+    expect(page.get_by_text("0 of 5 lessons complete")).to_be_visible()
+    page.goto(f"{served.url}/waiting")
+    expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
+    expect(page.get_by_text(LESSON)).to_have_count(0)
+    sign_out(page)
+    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+    assert journal_lines(served, "lesson.completed") == []
+
+    sign_in(page, served, ADA)
+    expect(page.get_by_text("1 of 5 lessons complete")).to_be_visible()
+    [line] = journal_lines(served, "lesson.completed")
+    assert json.loads(line)["e"]["userId"] == "demo-ada"
+
+
+def test_the_worker_sends_nothing_of_who_signed_out_though_their_cookie_still_works(
+    page: Page, served: Served
+) -> None:
+    sign_in(page, served)
+    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    reads_without_a_network(page)
+    open_lesson(page, LESSON)
+    waiting(page, 0)
+    served.kill()
+    mark_complete(page)
+    kept(page)
+    sign_out(page)
+    page.get_by_role("button", name=re.compile("keep .* sealed")).click()
+    expect(page.get_by_text("kept sealed")).to_be_visible()
+    page.wait_for_function("caches.has('holdfast-here').then(has => !has)")
+
+    # No page is left that could end the session; only the worker stands between.
+    bystander = page.context.new_page()
+    page.close()
+    served.start()
+    assert wake_the_worker(bystander, served.url) > 0
+    # Long enough for a worker that would send.
+    bystander.wait_for_timeout(4_000)
+    assert journal_lines(served, "lesson.completed") == []
+
+    sign_in(bystander, served)
+    waiting(bystander, 0)
+    until(lambda: len(journal_lines(served, "lesson.completed")) == 1)
+
+
+def wake_the_worker(page: Page, origin: str) -> int:
+    """Fire the sync event that a browser fires once the network is back; how many workers it reached."""
+    cdp = page.context.new_cdp_session(page)
+    found: list[dict[str, Any]] = []
+    cdp.on("ServiceWorker.workerRegistrationUpdated", lambda told: found.extend(told["registrations"]))
+    cdp.send("ServiceWorker.enable")
+    until(lambda: page.evaluate("1") and found)
+    for registration in found:
+        what = {"origin": origin, "registrationId": registration["registrationId"]}
+        cdp.send("ServiceWorker.dispatchSyncEvent", {**what, "tag": TAG, "lastChance": True})
+    return len(found)
+
+
+TAG = "holdfast-outbox tidewater/demo-ada"
+
+
+def test_throwing_away_asks_once_more_and_then_nothing_of_it_is_left(page: Page, served: Served) -> None:
+    completed_while_the_portal_is_down(page, served)
+    sign_out(page)
+    page.get_by_role("button", name=re.compile("Throw .* away and sign out")).click()
+    expect(page.get_by_role("heading", name=re.compile("Throw away"))).to_be_visible()
+    page.get_by_role("button", name="Back").click()
+    page.get_by_role("button", name="Stay signed in").click()
+    kept(page)
+    sign_out(page)
+    page.get_by_role("button", name=re.compile("Throw .* away and sign out")).click()
+    page.get_by_role("button", name=re.compile("Yes, throw")).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Screen locked")
+    expect(page.get_by_text("kept sealed")).to_have_count(0)
+    served.start()
+    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+    sign_in(page, served)
+    expect(page.get_by_text("0 of 5 lessons complete")).to_be_visible()
+    waiting(page, 0)
+    assert journal_lines(served, "lesson.completed") == []
+
+
+def test_a_screen_locked_offline_stays_locked_after_a_restart_and_ends_the_session_first(
+    page: Page, served: Served
+) -> None:
+    sign_in(page, served)
+    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    waiting(page, 0)
+    served.kill()
+    sign_out(page)
+    expect(page.get_by_text("The server does not know yet.")).to_be_visible()
+    served.start()
+    page.goto(served.url)
+    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+    expect(page.get_by_text("Reading the tide")).to_have_count(0)
+
+
+def test_a_session_that_ended_meanwhile_leaves_the_work_waiting_for_its_person(
+    page: Page, served: Served
+) -> None:
+    completed_while_the_portal_is_down(page, served)
+    page.context.clear_cookies()
+    page.goto("about:blank")
+    served.start()
+    page.goto(served.url)
+    expect(page.get_by_text(re.compile(r"\d things? you did waits? on this device"))).to_be_visible()
+    assert journal_lines(served, "lesson.completed") == []
+    expect(page.get_by_label(re.compile("e-?mail", re.IGNORECASE))).to_have_value(ADA)
+    sign_in(page, served)
+    expect(page.get_by_text("1 of 5 lessons complete")).to_be_visible()
+    waiting(page, 0)
+    assert len(journal_lines(served, "lesson.completed")) == 1
