@@ -123,10 +123,18 @@ describe("the runtime status of a browser", () => {
     await settled();
     browser.wire.line.tell("snapshot", OK, "e.4");
     await settled();
-    other.ask(true);
+    other.ask("ada");
     await settled();
     expect(browser.wire.lines).toHaveLength(2);
     expect(browser.wire.line.headers).toEqual({});
+    // The next tab of the same person takes nothing away from the others.
+    browser.wire.line.tell("snapshot", OK, "e.5");
+    browser.tab().ask("ada");
+    await settled();
+    expect(browser.wire.lines).toHaveLength(2);
+    other.ask("");
+    await settled();
+    expect(browser.wire.lines).toHaveLength(3);
   });
 
   it("passes on what the service worker tells, in every tab", async () => {

@@ -20,8 +20,8 @@ type Message =
   | { type: "status"; service: Service }
   /** A tab has just opened: how do things stand? */
   | { type: "hello" }
-  /** Somebody signed in or out, or wants to know now: the leader asks anew, `fresh` from the start. */
-  | { type: "ask"; fresh: boolean }
+  /** Somebody wants to know now; `audience`: for whom, where a tab knows who is signed in. */
+  | { type: "ask"; audience: string | undefined }
   | WorkerNews;
 
 export interface RuntimeParts {
@@ -39,8 +39,11 @@ export interface RuntimeParts {
 }
 
 export interface Runtime {
-  /** Asks now, in whichever tab asks; `fresh` forgets where the stream left off (another person signed in). */
-  ask(fresh?: boolean): void;
+  /**
+   * Asks now, in whichever tab asks. `audience`: who is signed in, as any text; for another than before
+   * everything begins anew, because what the server told was for somebody else.
+   */
+  ask(audience?: string): void;
   /** For `freeze` and `pagehide`. */
   rest(): void;
   /** For `resume` and `pageshow`. */
@@ -52,6 +55,7 @@ const UNASKED: Service = { reach: "asking", via: "none" };
 export function startRuntime(parts: RuntimeParts): Runtime {
   const { channel, locks, changed } = parts;
   let service = UNASKED;
+  let heardFor: string | undefined;
   let ladder: Ladder | undefined;
   let leadership: Leadership | undefined;
 
@@ -81,10 +85,12 @@ export function startRuntime(parts: RuntimeParts): Runtime {
     ladder = undefined;
   }
 
-  function ask(fresh: boolean): void {
+  function ask(audience: string | undefined): void {
+    const another = audience !== undefined && audience !== heardFor;
+    if (another) heardFor = audience;
     if (!ladder) {
-      tell({ type: "ask", fresh });
-    } else if (fresh) {
+      tell({ type: "ask", audience });
+    } else if (another) {
       leave();
       lead();
     } else {
@@ -103,7 +109,7 @@ export function startRuntime(parts: RuntimeParts): Runtime {
         if (ladder) tell({ type: "status", service });
         break;
       case "ask":
-        if (ladder) ask(message.fresh);
+        if (ladder) ask(message.audience);
         break;
       case "CACHE_UPDATED":
       case "SYNC_COMPLETE":
@@ -126,7 +132,7 @@ export function startRuntime(parts: RuntimeParts): Runtime {
   }
 
   return {
-    ask: (fresh = false) => ask(fresh),
+    ask: (audience) => ask(audience),
     rest: () => leadership?.resign(),
     wake: () => leadership?.stand(),
   };

@@ -52,7 +52,7 @@ export function watchHealth(parts: HealthParts) {
   return {
     service: service as ReadonlySignal<Service>,
     workerNews: workerNews as ReadonlySignal<WorkerNews | undefined>,
-    /** Asks now; `fresh` where another person's view is wanted, after signing in or out. */
+    /** Asks now; `audience` names who is signed in, for others are told other things. */
     ask: runtime.ask,
   };
 }

@@ -111,7 +111,7 @@ export function createPortal({
       }
       if (signedIn) reads.retryFailed();
       // Who is signed in decides what health tells them.
-      if (signedIn || ownerNow !== ownerBefore) health.ask(true);
+      if (signedIn || ownerNow !== ownerBefore) health.ask(signedIn ? ownerNow : "");
     });
     ownerBefore = ownerNow;
   });
