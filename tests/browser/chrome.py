@@ -204,11 +204,11 @@ class Chrome:
 
     def tab(self, url: str = "about:blank", ready: str = "document.readyState === 'complete'") -> Tab:
         """A new tab of the same window, at an address."""
-        target = self.cdp.call("Target.createTarget", {"url": "about:blank"})["targetId"]
+        # Not opened empty and sent there: under load the empty page may arrive last.
+        target = self.cdp.call("Target.createTarget", {"url": url})["targetId"]
         _wait(lambda: any(tab.target == target for tab in list(self.tabs.values())), "no tab came")
         tab = next(tab for tab in list(self.tabs.values()) if tab.target == target)
-        if url != "about:blank":
-            tab.go(url, ready)
+        tab.until(f"location.href !== 'about:blank' === {str(url != 'about:blank').lower()} && ({ready})")
         return tab
 
     def offline(self) -> None:

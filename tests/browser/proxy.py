@@ -51,6 +51,8 @@ class Strike:
     path: re.Pattern[str]
     times: int
     """How many requests it still strikes; below 0 there is no end."""
+    holding: bytes = b""
+    """What a request's body must contain."""
     begun: int = 0
     done: int = 0
     """How often it has really happened."""
@@ -58,21 +60,26 @@ class Strike:
     """What the portal had answered where the browser was not told, or not at once, or not only."""
     lifted: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def hits(self, request: Request) -> bool:
+        """Whether this request is struck."""
+        fits = self.path.search(request.target) is not None and self.holding in request.body
+        return self.times != 0 and fits
+
 
 # ---- what a strike does --------------------------------------------------------------------------
 
 
 async def cut_before(exchange: Exchange, strike: Strike) -> None:
     """The connection dies before the portal hears of the request."""
-    exchange.reset()
     strike.done += 1
+    exchange.reset()
 
 
 async def lose_answer(exchange: Exchange, strike: Strike) -> None:
     """The portal did it and said so; the connection died before the browser heard."""
     strike.answers.append(await exchange.ask_portal())
-    exchange.reset()
     strike.done += 1
+    exchange.reset()
 
 
 async def cut_within_answer(exchange: Exchange, strike: Strike) -> None:
@@ -80,8 +87,8 @@ async def cut_within_answer(exchange: Exchange, strike: Strike) -> None:
     answer = await exchange.ask_portal()
     strike.answers.append(answer)
     await exchange.send(answer.head + answer.body[: len(answer.body) // 2])
-    exchange.reset()
     strike.done += 1
+    exchange.reset()
 
 
 async def ask_twice(exchange: Exchange, strike: Strike) -> None:
@@ -89,16 +96,16 @@ async def ask_twice(exchange: Exchange, strike: Strike) -> None:
     strike.answers.append(await exchange.ask_portal())
     again = await exchange.ask_portal()
     strike.answers.append(again)
-    await exchange.send(again.whole)
     strike.done += 1
+    await exchange.send(again.whole)
 
 
 async def answer_twice(exchange: Exchange, strike: Strike) -> None:
     """The same answer comes twice on the connection, the second time to a question nobody asked."""
     answer = await exchange.ask_portal()
     strike.answers.append(answer)
-    await exchange.send(answer.whole + answer.whole)
     strike.done += 1
+    await exchange.send(answer.whole + answer.whole)
 
 
 async def withhold(exchange: Exchange, strike: Strike) -> None:
@@ -122,8 +129,8 @@ def reply(status: int, body: str = "", content_type: str = "text/plain", **heade
     answer = Answer.made(status, body.encode(), {"Content-Type": content_type, **headers})
 
     async def replied(exchange: Exchange, strike: Strike) -> None:
-        await exchange.send(answer.whole)
         strike.done += 1
+        await exchange.send(answer.whole)
 
     return replied
 
@@ -204,9 +211,9 @@ class Proxy:
 
     # ---- strikes
 
-    def strike(self, act: Act, path: str = "/api/", times: int = -1) -> Strike:
-        """Strike the next `times` requests whose path and query match the expression; the oldest wins."""
-        return self._call(self._struck(Strike(act, re.compile(path), times)))
+    def strike(self, act: Act, path: str = "/api/", times: int = -1, holding: bytes = b"") -> Strike:
+        """Strike the next `times` requests whose path matches and whose body holds this; the oldest wins."""
+        return self._call(self._struck(Strike(act, re.compile(path), times, holding)))
 
     def lift(self, strike: Strike) -> None:
         """End a strike; what it withheld goes out."""
@@ -304,7 +311,7 @@ class Proxy:
             headers = {"Content-Type": content_type, "Cache-Control": "no-store"}
             await send(Answer.made(200, content, headers).whole)
             return
-        strike = next((s for s in self._strikes if s.times and s.path.search(request.target)), None)
+        strike = next((each for each in self._strikes if each.hits(request)), None)
 
         async def ask() -> Answer:
             return await self._asked(request)
