@@ -92,13 +92,14 @@ async function buildScript(config: ResolvedConfig, output: string, input: string
       outDir: config.build.outDir,
       emptyOutDir: false,
       target: "es2022",
-      modulePreload: false,
-      rollupOptions: {
-        input: join(config.root, input),
-        preserveEntrySignatures: "strict",
-        // One classic script: not every browser can load a worker's modules.
-        output: { format: "iife", name: "holdfastOutbox", entryFileNames: output, codeSplitting: false },
+      // One classic script: not every browser can load a worker's modules.
+      lib: {
+        entry: join(config.root, input),
+        formats: ["iife"],
+        name: "holdfastOutbox",
+        fileName: () => output,
       },
+      rollupOptions: { output: { codeSplitting: false } },
     },
   });
 }

@@ -80,7 +80,8 @@ class _Shell:
 
     def _root_file(self, path: str) -> Path | None:
         """The file beside the shell that an address names, such as /favicon.svg."""
-        if not _ROOT_FILE.match(path):
+        # The shell's own file goes out as the shell, with the headers of a page.
+        if path == "/index.html" or not _ROOT_FILE.match(path):
             return None
         found = self._folder / path[1:]
         return found if found.is_file() else None

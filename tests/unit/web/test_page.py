@@ -36,6 +36,17 @@ async def test_a_service_worker_is_a_script_that_no_cache_holds_back(
     )
 
 
+@pytest.mark.parametrize("path", ["/", "/index.html", "/courses/any"])
+async def test_the_shell_has_a_pages_headers_at_each_of_its_addresses(
+    tmp_path: Path, client_dir: Path, path: str
+) -> None:
+    async with house(tmp_path / "data", client_dir=client_dir) as opened:
+        answer = await opened.anybody.get(path)
+    assert "another build" in answer.text
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-cache"
+
+
 async def test_a_worker_this_build_lacks_is_not_found_instead_of_the_shell(
     tmp_path: Path, client_dir: Path
 ) -> None:
