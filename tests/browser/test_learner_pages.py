@@ -224,6 +224,20 @@ def test_what_was_read_can_be_put_away(browser: Browser, served: Served) -> None
         expect(page.get_by_text("There is no such lesson.")).to_have_count(0)
 
 
+def test_a_page_whose_script_does_not_come_says_so_and_can_be_asked_again(
+    browser: Browser, served: Served
+) -> None:
+    with browser.new_context(service_workers="block") as context:
+        page = context.new_page()
+        context.route("**/assets/waiting-*.js", lambda route: route.abort())
+        sign_in(page, served)
+        page.locator(".standing").click()
+        expect(page.get_by_role("heading", level=1, name="This page could not be loaded")).to_be_visible()
+        context.unroute_all()
+        page.get_by_role("button", name="Try again").click()
+        expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
+
+
 # ---- answers begun -------------------------------------------------------------------------------
 
 
