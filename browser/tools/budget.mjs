@@ -7,7 +7,7 @@ import { dirname, join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "vite";
 
-const built = resolve(import.meta.dirname, process.argv[2] ?? "../../src/holdfast/web/client");
+const built = resolve(process.argv[2] ?? join(import.meta.dirname, "../../src/holdfast/web/client"));
 
 /** Each with the files that are its roots, and the most that they and what they import may weigh. */
 const BUDGETS = [
