@@ -13,7 +13,7 @@ BUILD_S: Final = 180.0
 PARTS: Final = ("src", "public", "tools", "index.html", "vite.config.ts", "tsconfig.json", "package.json")
 
 
-def build(folder: Path, word: tuple[str, str] | None = None) -> Path:
+def build(folder: Path, word: tuple[str, str] | None = None, mode: str = "production") -> Path:
     """The client built from a copy of the sources. `word`: what the later version calls otherwise."""
     sources = folder / "sources"
     sources.mkdir(parents=True)
@@ -30,7 +30,7 @@ def build(folder: Path, word: tuple[str, str] | None = None) -> Path:
         assert changed > 0, f"no page says {word[0]!r}"
     vite = sources / "node_modules" / ".bin" / "vite"
     done = subprocess.run(
-        [vite, "build", "--outDir", "../client"],
+        [vite, "build", "--outDir", "../client", "--mode", mode],
         cwd=sources,
         capture_output=True,
         text=True,

@@ -411,3 +411,38 @@ def test_taking_the_percentage_back_takes_the_new_worker_away(page: Page, served
     page.reload()
     until(lambda: page.evaluate("navigator.serviceWorker.controller?.scriptURL.endsWith('/sw-static.js')"))
     expect(page.get_by_role("heading", level=1, name=LESSON)).to_be_visible()
+
+
+# ---- for development -----------------------------------------------------------------------------
+
+ASK_FOR_CLEANUP = """navigator.serviceWorker.getRegistration()
+    .then((ours) => ours.active.postMessage({type: 'forceCleanup'}))"""
+
+
+def test_a_development_build_cleans_up_when_asked_and_leaves_what_waits(
+    page: Page, context: BrowserContext, served: Served, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    deploy(build(tmp_path_factory.mktemp("development"), mode="development"), served.folder / "client")
+    reading(page, served, LESSON, LESSON_PATH)
+    context.set_offline(True)
+    mark_complete(page)
+    kept(page)
+    page.evaluate(ASK_FOR_CLEANUP)
+    until(lambda: page.evaluate("caches.keys().then((names) => names.length)") == 0)
+    registered = "navigator.serviceWorker.getRegistration().then((ours) => ours !== undefined)"
+    until(lambda: not page.evaluate(registered))
+    context.set_offline(False)
+    until(lambda: len(journal_lines(served, "lesson.completed")) == 1)
+
+
+def test_a_build_for_people_does_not_hear_of_cleaning_up(page: Page, served: Served) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    page.evaluate(ASK_FOR_CLEANUP)
+    # The worker answers in order: what it had been told before is done by then.
+    answered = """() => new Promise((resolve) => {
+        const {port1, port2} = new MessageChannel();
+        port1.onmessage = ({data}) => resolve(data);
+        navigator.serviceWorker.controller.postMessage({type: 'build'}, [port2]);
+    })"""
+    assert page.evaluate(answered)
+    assert f"/api/client{LESSON_PATH}" in readings(page)
