@@ -24,6 +24,9 @@ FLAGS: Final = [
 ADA: Final = "ada@tidewater.example"
 LESSON: Final = "Springs and neaps"
 CLEO: Final = "cleo@highland.example"
+BROKEN_STORAGE: Final = (
+    "IDBFactory.prototype.open = () => { throw new DOMException('broken', 'UnknownError') }"
+)
 AXE: Final = Path(__file__).resolve().parents[2] / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 
 

@@ -112,6 +112,14 @@ def test_axe_finds_nothing_serious(contexts: Callable[..., Page], served: Served
     assert len(found) == 8
 
 
+def test_axe_would_find_a_button_without_a_name(contexts: Callable[..., Page], served: Served) -> None:
+    page = contexts()
+    page.goto(served.url)
+    expect(page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
+    page.evaluate("document.querySelector('main').append(document.createElement('button'))")
+    assert [fault for fault in faults_seen_by_axe(page) if fault.startswith("button-name")]
+
+
 def test_nothing_is_wider_than_a_screen_of_320_pixels(contexts: Callable[..., Page], served: Served) -> None:
     page = contexts(viewport=PHONE)
     wider: dict[str, int] = {}

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.browser.learner import (
     ADA,
+    BROKEN_STORAGE,
     FLAGS,
     LESSON,
     PATIENCE_MS,
@@ -130,8 +131,6 @@ def test_waiting_for_more_than_an_hour_is_not_silent(page: Page, served: Served)
 
 
 # ---- a device that keeps nothing -----------------------------------------------------------------
-
-BROKEN_STORAGE = "IDBFactory.prototype.open = () => { throw new DOMException('broken', 'UnknownError') }"
 
 
 def test_what_the_device_cannot_keep_is_called_not_safe_until_the_server_has_it(

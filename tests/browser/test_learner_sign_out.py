@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.learner import (
     ADA,
+    BROKEN_STORAGE,
     CLEO,
     FLAGS,
     LESSON,
@@ -204,3 +205,14 @@ def test_a_session_that_ended_meanwhile_leaves_the_work_waiting_for_its_person(
     expect(page.get_by_text("1 of 5 lessons complete")).to_be_visible()
     waiting(page, 0)
     assert len(journal_lines(served, "lesson.completed")) == 1
+
+
+def test_storage_that_does_not_answer_keeps_nobody_signed_in(page: Page, served: Served) -> None:
+    page.add_init_script(BROKEN_STORAGE)
+    sign_in(page, served)
+    expect(page.locator(".standing")).to_have_text("Not safe yet")
+    sign_out(page)
+    # What lies there can't be counted, and is not called nothing.
+    expect(page.get_by_role("dialog")).to_contain_text("What waits on this device can")
+    page.get_by_role("button", name=re.compile("keep .* sealed")).click()
+    expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()

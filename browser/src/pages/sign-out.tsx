@@ -20,17 +20,18 @@ export function SignOut() {
   const open = outbox.openWork.value;
   const leave = () => void session.signOut();
 
-  // Whatever was asked for, once everything has arrived nothing is left to ask.
-  const arrived = open.length === 0 && (stage === "saving" || stage === "sending");
+  // They asked to leave: once everything has arrived, nothing is left to ask. But what waits must have
+  // been read before it can be called nothing.
+  const arrived = stage !== "no" && outbox.ready.value && open.length === 0;
   useEffect(() => {
     if (arrived) leave();
   }, [arrived]);
 
-  async function begin() {
-    for (const say of beforeSignOut) say();
-    await outbox.added();
+  function begin() {
     setStage("saving");
-    outbox.sendNow();
+    for (const say of beforeSignOut) say();
+    // Storage that does not answer must not keep anybody signed in.
+    void outbox.added().then(outbox.sendNow);
     clock.after(LAST_SEND_MS, () => setStage((now) => (now === "saving" ? "asking" : now)));
   }
 
@@ -40,7 +41,7 @@ export function SignOut() {
         {stage === "saving" ? "Sending…" : "Sign out"}
       </button>
       {(stage === "asking" || stage === "sending") && (
-        <Modal title={`${things(open.length)} not on the server yet`} onClose={() => setStage("no")}>
+        <Modal title={titleOf(open.length)} onClose={() => setStage("no")}>
           <Choices
             open={open}
             sending={stage === "sending"}
@@ -62,7 +63,7 @@ export function SignOut() {
           <Sure
             open={open}
             onBack={() => setStage("asking")}
-            onDiscard={() => void outbox.discardAll().then(leave)}
+            onDiscard={() => outbox.discardAll().then(leave)}
           />
         </Modal>
       )}
@@ -70,7 +71,10 @@ export function SignOut() {
   );
 }
 
-const things = (count: number) => (count === 0 ? "Nothing is" : counted(count, "thing is", "things are"));
+const titleOf = (count: number): string =>
+  count === 0
+    ? "What waits on this device can’t be read now"
+    : `${counted(count, "thing is", "things are")} not on the server yet`;
 
 interface ChoicesProps {
   open: readonly Entry[];
@@ -86,7 +90,9 @@ function Choices({ open, sending, onSend, onKeep, onDiscard, onStay }: ChoicesPr
   const { lanes } = outbox.status.value;
   const risky = outbox.atRisk.value - outbox.atRiskOfOthers.value;
   const waits = [lanes.progressQueue.state, lanes.adminQueue.state].find(({ name }) => name === "waiting");
-  const it = open.length === 1 ? "it" : "them";
+  // Without a count, it is whatever lies there.
+  const single = open.length < 2;
+  const it = single ? "it" : "them";
   return (
     <>
       <List entries={open} />
@@ -114,8 +120,8 @@ function Choices({ open, sending, onSend, onKeep, onDiscard, onStay }: ChoicesPr
             Sign out and keep {it} sealed here
           </button>
           <span class="small">
-            Nobody else sees or sends {it}. {open.length === 1 ? "It is" : "They are"} sent when you next sign
-            in on this device.
+            Nobody else sees or sends {it}. {single ? "It is" : "They are"} sent when you next sign in on this
+            device.
           </span>
         </li>
         <li>
@@ -139,26 +145,29 @@ function Sure({
 }: {
   open: readonly Entry[];
   onBack: () => void;
-  onDiscard: () => void;
+  onDiscard: () => Promise<void>;
 }) {
   const [pressed, setPressed] = useState(false);
+  const [failed, setFailed] = useState(false);
+
+  function discard() {
+    setPressed(true);
+    onDiscard().catch(() => {
+      setPressed(false);
+      setFailed(true);
+    });
+  }
+
   return (
     <>
       <p>They never reached the server, and nobody can bring them back:</p>
       <List entries={open} />
+      {failed && <p role="alert">This device’s storage did not answer. Nothing was thrown away.</p>}
       <div class="buttons">
         <button type="button" onClick={onBack}>
           Back
         </button>
-        <button
-          type="button"
-          class="danger"
-          disabled={pressed}
-          onClick={() => {
-            setPressed(true);
-            onDiscard();
-          }}
-        >
+        <button type="button" class="danger" disabled={pressed} onClick={discard}>
           Yes, throw {open.length === 1 ? "it" : `all ${open.length}`} away
         </button>
       </div>
