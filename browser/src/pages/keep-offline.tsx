@@ -24,7 +24,12 @@ export function KeepOffline({ course, portal }: { course: Pick<Course, "id" | "t
       {storing && <Progress title={course.title} keeping={keeping} />}
       {worker.kind.value === "reading" ? (
         <div class="buttons">
-          <button type="button" disabled={storing} onClick={() => void offline.keep(course.id)}>
+          <button
+            type="button"
+            class={kept ? "quiet" : ""}
+            disabled={storing}
+            onClick={() => void offline.keep(course.id)}
+          >
             {storing ? "Storing…" : keeping ? "Try again" : kept ? "Store it anew" : "Keep for offline"}
           </button>
           {kept && (
@@ -69,7 +74,7 @@ function Progress({ title, keeping }: { title: string; keeping: Extract<Keeping,
 }
 
 const wordsOf = ({ lessons, bytes, keptAt }: KeptCourse, nowMs: number): string =>
-  `On this device: ${counted(lessons, "lesson", "lessons")}, ${inBytes(bytes)}, stored at ${atTime(keptAt, nowMs)}.`;
+  `On this device: ${counted(lessons, "lesson", "lessons")}, ${inBytes(bytes)}, stored at ${atTime(keptAt, nowMs)}. It stays until you remove it or sign out.`;
 
 function RoomLine({ room: { persisted, usedBytes, ofBytes } }: { room: Room }) {
   if (usedBytes === undefined) return null;

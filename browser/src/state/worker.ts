@@ -30,7 +30,8 @@ const SCRIPTS = { reading: "/sw.js", static: "/sw-static.js" } as const;
 const ASK_EVERY_MS = 30 * 60_000;
 /** Not at each glance. */
 const ASK_AGAIN_AFTER_MS = 5 * 60_000;
-const BUILD_WITHIN_MS = 3_000;
+/** A worker that is just starting on a busy device takes its time. */
+const BUILD_WITHIN_MS = 10_000;
 
 export type WorkerSide = ReturnType<typeof createWorkerSide>;
 

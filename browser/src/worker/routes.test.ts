@@ -69,6 +69,11 @@ describe("which request the worker answers", () => {
     expect(way("POST", `${path}?outbox`)).toBe("through");
   });
 
+  it("leaves another site's form to the server, which refuses it", () => {
+    expect(way("POST", "/api/client/progress", { mode: "navigate" })).toBe("through");
+    expect(way("POST", "/api/client/progress", { mode: "no-cors" })).toBe("foreign");
+  });
+
   it.each([
     "/api/auth/login",
     "/api/auth/logout",

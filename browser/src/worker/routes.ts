@@ -41,7 +41,9 @@ export function wayOf(asked: Asked, origin: string): Way {
     return FIGURE.test(pathname) ? "figure" : "through";
   }
   const foreign = asked.method === "POST" && EVENTS.test(pathname) && !isOurs(asked, url);
-  return foreign ? "foreign" : "through";
+  // Another site's form reaches the worker as a navigation. The server refuses it for want of a token, and
+  // must not be gone around: only a page of our own can post in any other mode.
+  return foreign && asked.mode !== "navigate" ? "foreign" : "through";
 }
 
 /** A beacon can carry no header of its own, so the outbox's say it in their address. */
