@@ -314,6 +314,23 @@ def test_events_that_nobody_can_understand_are_not_called_kept(
     waiting(page, 0)
 
 
+def test_another_sites_form_puts_nothing_into_the_outbox(
+    page: Page, context: BrowserContext, served: Served
+) -> None:
+    reading(page, served, LESSON, LESSON_PATH)
+    text = json.dumps({**completed(), "kind": "lesson.completed"})
+    # A form of plain text can be made to look like JSON; its browser sends no token and asks nobody.
+    name, value = text[:-1] + ',"and":"', '"}'
+    form = f"""<form method="post" enctype="text/plain" action="{served.url}/api/client/progress">
+        <input name='{name}' value='{value}'></form>"""
+    elsewhere = context.new_page()
+    elsewhere.goto("data:text/html,<title>elsewhere</title>")
+    context.set_offline(True)
+    elsewhere.evaluate("(form) => { document.body.innerHTML = form; document.forms[0].submit(); }", form)
+    expect(elsewhere).not_to_have_title("elsewhere")
+    waiting(page, 0)
+
+
 def test_an_event_posted_past_the_outbox_online_hears_the_server_itself(page: Page, served: Served) -> None:
     reading(page, served, LESSON, LESSON_PATH)
     page.evaluate(
