@@ -260,6 +260,7 @@ def test_assigning_to_many_is_held_up_while_this_device_has_too_much_to_send(
     ben.get_by_role("checkbox", name=re.compile("^Pia 001")).check()
     ben.get_by_role("checkbox", name=re.compile("^Pia 002")).check()
     expect(ben.get_by_text("51 things on this device wait to be sent.")).to_be_visible()
+    expect(ben.get_by_text("51 things wait on this device to be sent.")).to_be_visible()
     expect(ben.get_by_role("button", name="See what will happen")).to_be_disabled()
     ben.context.set_offline(False)
     expect(ben.get_by_role("button", name="See what will happen")).to_be_enabled(timeout=60_000)

@@ -13,7 +13,7 @@ import { SaveLine, Standing } from "./save-line";
 import { SignInPage } from "./sign-in";
 import { SignInAgain } from "./sign-in-again";
 import { SignOut } from "./sign-out";
-import { UpdateToast } from "./update-toast";
+import { Toasts } from "./toasts";
 import { PortalContext, usePortal } from "./use-portal";
 
 /** Links to the server's own answers and to a lesson's files are the browser's to follow, not ours. */
@@ -24,7 +24,7 @@ export function App({ portal }: { portal: Portal }) {
     <PortalContext.Provider value={portal}>
       <LocationProvider scope={OUR_PAGES}>
         <Frame />
-        <UpdateToast portal={portal} />
+        <Toasts portal={portal} />
       </LocationProvider>
     </PortalContext.Provider>
   );

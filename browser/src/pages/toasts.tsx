@@ -1,11 +1,22 @@
 import type { Portal } from "../state/portal";
+import { BacklogToast } from "./backlog-toast";
 
-/** Another build of the page is there. It never interrupts: the person says when. */
-export function UpdateToast({ portal }: { portal: Portal }) {
+/** What is told without interrupting: too much waits here, or another build of the page is there. */
+export function Toasts({ portal }: { portal: Portal }) {
+  return (
+    <div class="toast-place" role="status">
+      <BacklogToast />
+      <UpdateToast portal={portal} />
+    </div>
+  );
+}
+
+/** Another build of the page is there; the person says when. */
+function UpdateToast({ portal }: { portal: Portal }) {
   const { update } = portal.installed;
   const state = update.state.value;
   return (
-    <div class="toast-place" role="status">
+    <>
       {state.name === "ready" && (
         <div class="toast">
           <p>A new version is ready. You stay where you are, and nothing you did is lost.</p>
@@ -28,6 +39,6 @@ export function UpdateToast({ portal }: { portal: Portal }) {
           </p>
         </div>
       )}
-    </div>
+    </>
   );
 }
