@@ -41,6 +41,7 @@ BENCHES: Final = {
     "apply": Bench("bench.applying", "batches into SQLite, against a bare executemany of the same rows"),
     "memory": Bench("bench.memory", "what a served portal holds, idle and after traffic"),
     "growth": Bench("bench.growth", "the cost of one event, from ten thousand to five million"),
+    "outbox": Bench("bench.outbox", "the browser's outbox, against four others in the same Chromium"),
     "soak": Bench("bench.memory", "ten minutes of light load; only with --soak, or by name", "soak"),
 }
 ONLY_ASKED: Final = ("soak",)

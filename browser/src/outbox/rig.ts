@@ -3,6 +3,8 @@ import { IDBFactory } from "fake-indexeddb";
 import type { Clock } from "../core/clock";
 import { mintId } from "../core/ids";
 import type { Principal } from "./entry";
+// Loaded when it is needed, which takes real time; a test's own clock would not wait for it.
+import "./loss";
 import { openMemory } from "./memory";
 import { openOutbox } from "./open";
 import type { Channel, Mirror, Page, Parts } from "./parts";

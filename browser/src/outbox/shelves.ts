@@ -20,7 +20,12 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
   const since = (): string => new Date(clock.now()).toISOString();
 
   /** Changes shelves; numbers that end here without the server's counting them are noted as gone. */
-  async function change(put: readonly Put[], drop: readonly Drop[], gone: readonly number[], epoch?: number) {
+  async function change(
+    put: readonly Put[],
+    drop: readonly Drop[],
+    gone: readonly number[],
+    { epoch, strict = true }: { epoch?: number | undefined; strict?: boolean } = {},
+  ): Promise<boolean> {
     let done = false;
     await book.write((meta): Change | undefined => {
       done = epoch === undefined || epoch === meta.epoch;
@@ -31,7 +36,7 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
         drop,
         ...(numbers.length > 0 && { meta: { ...meta, gone: union(meta.gone, rangesOf(numbers)) } }),
       };
-    }, true);
+    }, strict);
     return done;
   }
 
@@ -109,7 +114,8 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
         ],
         // The server counts a number when it journals it: not that of a duplicate, nor of what it refused.
         [...settled.filter(([, how]) => how === "duplicate"), ...refused].map(([{ seq }]) => seq),
-        epoch,
+        // A loss of power brings all of it back at worst: then it is sent again, and the server knows it.
+        { epoch, strict: false },
       );
       if (!done) return false;
       for (const [{ id, lane }, outcome] of settled) tell({ type: "settled", id, lane, outcome });

@@ -4,8 +4,10 @@ import { LANES, type Lane } from "./entry";
 import type { LaneState, LaneStatus, Status } from "./port";
 import type { Counts, Store } from "./store";
 
-/** Counting ten thousand entries costs milliseconds: a burst of news is counted once. */
+/** A burst of news is counted once. */
 const SHORTEST_PAUSE_MS = 100;
+/** Counting ten thousand entries takes a while: so many times as long nothing is counted again. */
+const PAUSE_PER_COUNT = 10;
 
 export interface StatusParts {
   readonly store: Store;
@@ -73,6 +75,7 @@ export function watchStatus(parts: StatusParts): StatusWatch {
   }
 
   async function count(): Promise<void> {
+    const beganMs = clock.elapsed();
     try {
       counted = await store.counts();
     } catch {
@@ -80,7 +83,8 @@ export function watchStatus(parts: StatusParts): StatusWatch {
     }
     if (closed) return;
     recompose();
-    cancel = clock.after(SHORTEST_PAUSE_MS, () => {
+    const pauseMs = Math.max(SHORTEST_PAUSE_MS, PAUSE_PER_COUNT * (clock.elapsed() - beganMs));
+    cancel = clock.after(pauseMs, () => {
       running = undefined;
       if (again) void refresh();
     });

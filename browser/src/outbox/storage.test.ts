@@ -229,6 +229,9 @@ describe("damage", () => {
 
 describe("a loss", () => {
   const reported = () => server.lossReports.map(({ missing }) => missing);
+  const untilFound = (outbox: Outbox) => clock.until(async () => (await outbox.losses()).length > 0);
+  const untilTold = (outbox: Outbox) =>
+    clock.until(async () => (await outbox.losses()).some(({ told }) => told));
 
   it("is found when entries vanish from the database, and is told to the person and the server", async () => {
     server.behaviour = networkDown;
@@ -238,6 +241,7 @@ describe("a loss", () => {
     server.behaviour = () => undefined;
     outbox.sendNow();
     await clock.pass(2_000);
+    await untilTold(outbox);
     expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[2, 2]], told: true }]);
     expect(reported()).toEqual([[[2, 2]]]);
     expect(outbox.status.losses).toBe(1);
@@ -252,6 +256,7 @@ describe("a loss", () => {
     server.behaviour = () => undefined;
     const second = await open();
     await clock.pass(20_000);
+    await untilFound(second);
     expect(await second.losses()).toMatchObject([{ missing: [[2, 3]] }]);
   });
 
@@ -269,6 +274,7 @@ describe("a loss", () => {
     const { seq, generation } = await second.add(completed("four"));
     expect([seq, generation]).toEqual([1, 2]);
     await clock.pass(2_000);
+    await untilTold(second);
     expect(await second.losses()).toMatchObject([{ generation: 1, missing: [[2, 3]], told: true }]);
     await clock.pass(60_000);
     expect(reported()).toEqual([[[2, 3]]]);
@@ -285,6 +291,7 @@ describe("a loss", () => {
     server.behaviour = () => undefined;
     outbox.sendNow();
     await clock.pass(20_000);
+    await untilFound(outbox);
     expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[1, 1]] }]);
   });
 
@@ -299,6 +306,7 @@ describe("a loss", () => {
     server.behaviour = () => undefined;
     outbox.sendNow();
     await clock.pass(2_000);
+    await untilTold(outbox);
     expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[2, 2]], told: true }]);
   });
 
@@ -315,6 +323,7 @@ describe("a loss", () => {
     const second = await open();
     expect(await second.add(completed("three"))).toMatchObject({ seq: 3, generation: 1 });
     await clock.pass(20_000);
+    await untilFound(second);
     expect(await second.losses()).toMatchObject([{ missing: [[2, 2]] }]);
   });
 
@@ -353,10 +362,12 @@ describe("a loss", () => {
     server.behaviour = ({ path }) => (path.endsWith("/loss") ? problem(503, "busy") : undefined);
     outbox.sendNow();
     await clock.pass(2_000);
+    await untilFound(outbox);
     expect(await outbox.losses()).toMatchObject([{ told: false }]);
     server.behaviour = () => undefined;
     await outbox.add(completed("four"));
     await clock.pass(5_000);
+    await untilTold(outbox);
     expect(await outbox.losses()).toMatchObject([{ told: true }]);
     expect(reported()).toHaveLength(1);
   });
