@@ -56,6 +56,17 @@ describe("a person's drawer", () => {
     expect(world.held()).toEqual({});
   });
 
+  it("stays as it was when an answer comes after its person's session has ended", async () => {
+    const drawer = drawerOf(ADA, "reads", () => NOW);
+    await drawer.keep(PATH, answer(), true);
+    await world.caches.delete(HERE_CACHE);
+    const put = vi.spyOn(await world.caches.open(`${nameOf(ADA)}-kept`), "put");
+    expect(await drawer.keep(PATH, answer(), false)).toBe(false);
+    expect(await drawer.keep(`${PATH}/late`, answer(), true)).toBe(false);
+    expect(put).not.toHaveBeenCalled();
+    expect(world.held()).toEqual({ [`${nameOf(ADA)}-kept`]: [PATH] });
+  });
+
   it("says so when there is no room", async () => {
     world.room.left = 0;
     expect(await drawerOf(ADA, "reads", () => NOW).keep(PATH, answer(), true)).toBe(false);

@@ -41,8 +41,8 @@ export function drawerOf(whose: Whose, shelf: keyof typeof MOST, now: () => numb
     if (!(await isHere())) return false;
     const pinned = pin || (await find(names.kept, url)) !== undefined;
     const name = pinned ? names.kept : names[shelf];
+    const cache = await caches.open(name);
     try {
-      const cache = await caches.open(name);
       await cache.put(url, stored(answer, now()));
       if (pinned) await (await caches.open(names[shelf])).delete(url, { ignoreVary: true });
       else await trim(cache, MOST[shelf]);
@@ -51,7 +51,9 @@ export function drawerOf(whose: Whose, shelf: keyof typeof MOST, now: () => numb
       return false;
     }
     if (await isHere()) return true;
-    await caches.delete(name);
+    // What they kept before may wait for them; this answer came too late to be among it.
+    await cache.delete(url, { ignoreVary: true });
+    if ((await cache.keys()).length === 0) await caches.delete(name);
     return false;
   }
 
