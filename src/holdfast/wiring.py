@@ -26,13 +26,13 @@ from holdfast.access.sessions import Sessions, read_revoked
 from holdfast.access.tokens import Tokens
 from holdfast.core.clock import Clock, SystemClock
 from holdfast.core.errors import HoldfastError, Misconfigured, Unavailable
-from holdfast.events import loss, marks
+from holdfast.events import marks
 from holdfast.events.applier import Applier
 from holdfast.events.backlog import Backlog
 from holdfast.events.devices import DeviceBook, Load, Ranges
 from holdfast.events.envelope import Judge
+from holdfast.events.erasing import Eraser, Person
 from holdfast.events.intake import Intake
-from holdfast.events.kind import Kind
 from holdfast.events.replayer import Replayer
 from holdfast.events.reported import ReportedQueues
 from holdfast.events.window import Window
@@ -51,7 +51,8 @@ from holdfast.journal.disk import Disk, OsDisk, make_folder
 from holdfast.journal.file import FileJournal
 from holdfast.journal.port import Journal
 from holdfast.journal.segment import owner
-from holdfast.learning.catalog import kinds
+from holdfast.learning.catalog import every_kind
+from holdfast.learning.forgetting import close_membership, forget, is_member
 from holdfast.learning.scrub import Scrubber
 from holdfast.settings import Settings
 from holdfast.store import schema, sqlite_reading
@@ -120,11 +121,6 @@ def sound(settings: Settings) -> list[str]:
     return sqlite_reading.integrity(settings.folder / "store.sqlite3")
 
 
-def known_kinds() -> tuple[Kind, ...]:
-    """Every kind, for folding what was taken in: no new event goes through these."""
-    return (*kinds(Scrubber(b"nothing new is scrubbed by this")), loss.KIND)
-
-
 async def stored_cursors(store: Store) -> dict[str, int] | None:
     """The lanes' cursors; None while the store can't tell."""
     try:
@@ -136,7 +132,7 @@ async def stored_cursors(store: Store) -> dict[str, int] | None:
 
 def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, keys: Keys) -> Portal:
     """The parts, joined; nothing runs yet. Call it on the event loop."""
-    catalog = (*kinds(Scrubber(keys.scrub)), loss.KIND)
+    catalog = every_kind(Scrubber(keys.scrub))
     waiting = Backlog(journal, clock)
     window = Window(settings.window_ids)
     _remember(window, journal, settings.window_ids)
@@ -187,6 +183,17 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         intake=intake,
         applier=applier,
         replayer=Replayer(journal, store, catalog, applier, waiting, clock=clock, note=note_for),
+        eraser=Eraser(
+            journal,
+            store,
+            catalog,
+            applier,
+            Person(is_member, close_membership, forget),
+            clock=clock,
+            note=note_for,
+            salt=keys.scrub,
+            key=keys.receipt,
+        ),
         file_store=file_store,
         waiting=waiting,
         sessions=Sessions(keys, clock),
@@ -268,6 +275,7 @@ async def running(portal: Portal) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(portal.applier.run(), name="applier"),
         asyncio.create_task(portal.replayer.run(), name="replayer"),
+        asyncio.create_task(portal.eraser.resume(), name="eraser"),
         asyncio.create_task(portal.monitor.run(), name="monitor"),
         asyncio.create_task(portal.telling.run(), name="telling"),
         asyncio.create_task(portal.streams.run(), name="streams"),
@@ -287,7 +295,7 @@ def make_app(portal: Portal) -> App:
     """The portal's ASGI app: every call, its OpenAPI document, and the page."""
     return App(
         portal,
-        (*CALLS, call_for(CALLS, portal.kinds)),
+        (*CALLS, call_for(CALLS, [kind for kind in portal.kinds if kind.door != "none"])),
         *page.routes(portal.settings.client_dir or page.CLIENT),
     )
 

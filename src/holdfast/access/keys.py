@@ -31,6 +31,8 @@ class Keys(NamedTuple):
     token: bytes
     scrub: bytes
     """Salt of the hash that takes the place of personal values in analytics."""
+    receipt: bytes
+    """Signs receipts of erasures."""
 
     @classmethod
     def from_secret(cls, secret: bytes) -> Keys:

@@ -63,6 +63,8 @@ TABLE: Final[dict[str, Rule]] = {
     "replay.read": _row("own org", "operator", "service"),
     "replay.run": _row("own org", "operator", "service"),
     "rebuild.run": _row("own org", "operator", "service"),
+    "person.erase": _row("own org", "operator", "service"),
+    "person.export": _row("own org", "operator", "service"),
     "ledger.read": _row("own org", "operator", "service"),
     "devices.read": _row("own org", "operator", "service"),
     "org.write": _row("platform", "operator"),

@@ -32,6 +32,8 @@ _JSON = click.option("--json", "json_", is_flag=True, help="Answer in JSON.")
 _LATER: Final = {
     "deadletters": "holdfast.cli.deadletters:deadletters",
     "doctor": "holdfast.cli.doctor:doctor",
+    "erase": "holdfast.cli.erase:erase",
+    "export": "holdfast.cli.erase:export",
     "rebuild": "holdfast.cli.rebuild:rebuild",
     "replay": "holdfast.cli.replay:replay",
     "verify": "holdfast.cli.verify:verify",

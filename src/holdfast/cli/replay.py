@@ -114,7 +114,7 @@ async def _one(here: Desk, org: str, asked: dict[str, Any]) -> dict[str, Any]:
         "dryRun": asked["dry_run"],
         "reason": asked["reason"],
         "kinds": list(asked["kinds"]),
-        **({"userId": await _user_id(here, org, asked["user"])} if asked["user"] else {}),
+        **({"userId": await user_id(here, org, asked["user"])} if asked["user"] else {}),
         **({"maxEvents": asked["max_events"]} if asked["max_events"] else {}),
         **({"ratePerS": asked["rate"]} if asked["rate"] else {}),
     }
@@ -138,7 +138,8 @@ async def _one(here: Desk, org: str, asked: dict[str, Any]) -> dict[str, Any]:
     return job
 
 
-async def _user_id(here: Desk, org: str, named: str) -> str:
+async def user_id(here: Desk, org: str, named: str) -> str:
+    """A person's id, by it or by their address. Raises Rejected `not_found`."""
     if "@" not in named:
         return named
     service = await here.as_service(org)

@@ -41,6 +41,7 @@ be applied: the applier finds which one by bisection and parks it with that erro
 """
 
 
+Without = Callable[[bytes, str], bytes | None]
 Recast = Callable[[Tx, Applied[Any]], Applied[Any]]
 
 
@@ -55,8 +56,9 @@ class Kind(NamedTuple):
     version: int
     body: type[msgspec.Struct]
     lane: Lane
-    door: Literal["progress", "analytics", "admin", "loss"]
-    """Which address takes it: /api/client/progress*, /api/analytics/events*, admin's, /api/client/loss."""
+    door: Literal["progress", "analytics", "admin", "loss", "none"]
+    """Which address takes it: /api/client/progress*, /api/analytics/events*, admin's, /api/client/loss; with
+    `none` the portal alone writes it."""
     action: str
     """The row of `access/policy.py` that says who may send it."""
     apply: Apply
@@ -66,6 +68,9 @@ class Kind(NamedTuple):
     """One sentence for the documentation."""
     limit_bytes: int = ENTRY_BYTES
     """The largest body of one event."""
+    without: Without | None = None
+    """Gives a body without one person, for events that name others too; where it is missing, or gives
+    None, an event whose user is erased is erased whole."""
     recast: Recast | None = None
     """Gives an event as it was when it was applied, where the rows it made then tell; for proofs."""
     repeats: bool = True

@@ -26,6 +26,7 @@ from holdfast.core.clock import Clock, SystemClock, rfc3339
 from holdfast.core.errors import Conflict, HoldfastError, Unavailable
 from holdfast.journal import segment
 from holdfast.journal.disk import Disk, OsDisk, make_folder
+from holdfast.journal.erasing import Replace, put, rewrite
 from holdfast.journal.gather import Gathering, Group, Waiting
 from holdfast.journal.port import NOTHING_ERASED, Counts, Erased, Finding, JournalStats, Slice
 from holdfast.journal.reader import Reader
@@ -183,6 +184,29 @@ class FileJournal:
     def listen(self, heard: Callable[[], None]) -> None:
         """Call `heard` after each durable frame, from the writer's thread: it must return at once."""
         self._listeners.append(heard)
+
+    def erase(self, replace: Replace, *, plan: bool) -> tuple[int, dict[int, str]]:
+        """Replace payloads in sealed segments; how many lines, and the frames' digests then.
+
+        `plan`: work out the same and change nothing. It may be run again after a crash. Not on the loop.
+        """
+        lines = 0
+        digests: dict[int, str] = {}
+        for place in self._reader.places:
+            if place.path.name == segment.ACTIVE:
+                continue
+            done = rewrite(place.path.read_bytes(), replace)
+            lines += done.lines
+            digests |= done.digests
+            if done.lines and not plan:
+                put(place, done.text, self._disk)
+                self._reader.replaced(place.first)
+        return lines, digests
+
+    @property
+    def active_is_empty(self) -> bool:
+        """Whether everything durable stands in sealed segments."""
+        return self._reader.active_is_empty
 
     # The writer's thread
 

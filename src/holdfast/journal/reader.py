@@ -144,6 +144,11 @@ class Reader:
                 self._files.pop(self._places.pop().first, None)  # it was empty, and its file is replaced
             self._places.append(place)
 
+    def replaced(self, first: int) -> None:
+        """A sealed segment's file is another one now, with every line in its old place."""
+        with self._lock:
+            self._files.pop(first, None)
+
     def close(self) -> None:
         """Let go of every file."""
         with self._lock:

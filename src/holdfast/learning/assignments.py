@@ -108,6 +108,24 @@ def apply_unassigned(tx: Tx, batch: Sequence[Applied[CourseUnassigned]]) -> None
     _apply(tx, batch, active=False)
 
 
+def without_assigned(body: bytes, user: str) -> bytes | None:
+    """An assigning event's body without one learner; None where nobody else is left."""
+    return _without(msgspec.json.decode(body, type=CourseAssigned), user)
+
+
+def without_unassigned(body: bytes, user: str) -> bytes | None:
+    """The same for an unassigning event."""
+    return _without(msgspec.json.decode(body, type=CourseUnassigned), user)
+
+
+def _without(body: CourseAssigned | CourseUnassigned, user: str) -> bytes | None:
+    users = [each for each in body.user_ids if each != user]
+    if not users:
+        return None
+    said: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(body, user_ids=users))
+    return msgspec.json.encode({name: value for name, value in said.items() if value is not None})
+
+
 def as_applied(tx: Tx, event: Applied[Any]) -> Applied[Any]:
     """The event without the learners who were refused when it was applied: who may join or leave since."""
     table = assignment_results

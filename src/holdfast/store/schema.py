@@ -128,6 +128,20 @@ replay_jobs: Final = Table(
 )
 """Replays: what was asked, and how far each has come; `place` is written with the rows it changed."""
 
+erasures: Final = Table(
+    "erasures",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("receipt", JSON),
+)
+"""Erasures of a person's data. `user_id` is there until it is done; `subject` is a salted hash of it."""
+
 devices: Final = Table(
     "devices",
     metadata,

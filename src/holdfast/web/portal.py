@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from holdfast.events.applier import Applier
     from holdfast.events.backlog import Backlog
     from holdfast.events.envelope import Judge
+    from holdfast.events.erasing import Eraser
     from holdfast.events.intake import Intake
     from holdfast.events.kind import Kind
     from holdfast.events.replayer import Replayer
@@ -52,6 +53,7 @@ class Portal:
     open_letters: Callable[[], dict[str, Letters]]
     applier: Applier
     replayer: Replayer
+    eraser: Eraser
     file_store: Callable[[Path], Store]
     waiting: Backlog
     sessions: Sessions

@@ -10,6 +10,7 @@ from holdfast.web.routes import (
     assignments,
     auth,
     courses,
+    erasing,
     events,
     flags,
     health,
@@ -34,5 +35,6 @@ CALLS: Final[tuple[Call, ...]] = (
     *operator.CALLS,
     *replay.CALLS,
     *rebuild.CALLS,
+    *erasing.CALLS,
     *health.CALLS,
 )

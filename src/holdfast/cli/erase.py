@@ -1,0 +1,96 @@
+"""`holdfast erase` and `holdfast export`: a person's data, taken out or given out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import uvloop
+
+from holdfast.cli import say
+from holdfast.cli.desk import Desk, desk, org_id
+from holdfast.cli.replay import user_id
+from holdfast.core.ids import uuid7
+
+_DATA = click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), help="The portal's data directory."
+)
+_URL = click.option("--url", help="The address of a running portal, instead of --data.")
+_TOKEN = click.option("--token", envvar="HOLDFAST_TOKEN", help="A bearer token to ask with.")
+_JSON = click.option("--json", "json_", is_flag=True, help="Answer in JSON.")
+_ORG = click.option("--org", required=True, help="The org's slug.")
+_USER = click.option("--user", required=True, help="The person: an id or an e-mail address.")
+
+
+@click.command("erase")
+@_ORG
+@_USER
+@click.option("--reason", required=True, help="Why; it stands in the receipt and the audit.")
+@click.option("--id", "erasure_id", help="The erasure's own id; the same id goes on with the same erasure.")
+@click.option(
+    "--receipt", type=click.Path(dir_okay=False, path_type=Path), help="Write the signed receipt there."
+)
+@_DATA
+@_URL
+@_TOKEN
+@_JSON
+@say.clear_errors
+def erase(**asked: Any) -> None:  # noqa: ANN401
+    """Erase a person's data from an org: store, journal and dead letters; gives a signed receipt."""
+
+    async def work(at: Desk, org: str, user: str) -> Any:  # noqa: ANN401
+        body = {"id": asked["erasure_id"] or uuid7(), "orgId": org, "userId": user, "reason": asked["reason"]}
+        return await at.call("POST", "/api/admin/offline/erasures", json=body, org=org, timeout_s=None)
+
+    receipt = _ask(asked, work)
+    if asked["receipt"] is not None:
+        asked["receipt"].write_bytes(msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n")
+    if asked["json_"]:
+        say.as_json(receipt)
+        return
+    say.screen.print(
+        f"Erased: {receipt['journalLines']} lines of the journal in {receipt['journalFrames']} frames, and "
+        + (", ".join(f"{number} of {name}" for name, number in receipt["rows"].items()) or "no rows"),
+        markup=False,
+    )
+    say.screen.print(receipt["notReached"], markup=False)
+    say.screen.print(f"Receipt {receipt['id']}, signed {receipt['signature'][:16]}…", markup=False)
+
+
+@click.command("export")
+@_ORG
+@_USER
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it; shown if left out."
+)
+@_DATA
+@_URL
+@_TOKEN
+@_JSON
+@say.clear_errors
+def export(**asked: Any) -> None:  # noqa: ANN401
+    """Everything the portal holds of a person in an org, as JSON."""
+
+    async def work(at: Desk, org: str, user: str) -> Any:  # noqa: ANN401
+        params = {"orgId": org, "userId": user}
+        path = "/api/admin/offline/export"
+        return await at.call("GET", path, params=params, org=org, timeout_s=None)
+
+    said = _ask(asked, work)
+    if asked["out"] is None:
+        say.as_json(said)
+        return
+    asked["out"].write_bytes(msgspec.json.format(msgspec.json.encode(said), indent=2) + b"\n")
+    rows = sum(len(each) for each in said["rows"].values())
+    say.screen.print(f"{rows} rows and {len(said['events'])} events: {asked['out']}", markup=False)
+
+
+def _ask(asked: dict[str, Any], work: Any) -> Any:  # noqa: ANN401
+    async def run() -> Any:  # noqa: ANN401
+        async with desk(data=asked["data"], url=asked["url"], token=asked["token"]) as at:
+            org = await org_id(at, asked["org"])
+            return await work(at, org, await user_id(at, org, asked["user"]))
+
+    return uvloop.run(run())

@@ -1,0 +1,260 @@
+"""Erasing a person: the steps in their order, each safe to die after; asked again, it goes on.
+
+1. The erasure is written down, and the membership closed: nothing new of the person is let in.
+2. The active segment is sealed, and a record says which frames will change, and to what.
+3. Sealed segments are written anew, one after the other, each by a rename.
+4. When the applier has passed all that was there, the person's rows go, in one transaction.
+5. The receipt is signed and kept; the person's id is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from hmac import compare_digest, digest
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+import structlog
+from sqlalchemy import select
+
+from holdfast.core.clock import Clock, rfc3339
+from holdfast.core.codec import canonical
+from holdfast.core.errors import Conflict, HoldfastError, Rejected, Unavailable
+from holdfast.events import erasure, marks
+from holdfast.events.applier import Applier
+from holdfast.events.entry import Kinds
+from holdfast.events.kind import LANES, Kind
+from holdfast.events.replayer import Note
+from holdfast.journal.erasing import Replace
+from holdfast.journal.port import Journal
+from holdfast.store import schema
+from holdfast.store.port import Store, Tx
+
+log = structlog.get_logger(__name__)
+
+SEAL_S: Final = 10.0
+REACH_S: Final = 60.0
+"""How long the applier may take to pass what was there."""
+
+_table = schema.erasures
+
+
+class Erasable(Protocol):
+    """What an engine of the journal offers that can erase."""
+
+    def erase(self, replace: Replace, *, plan: bool) -> tuple[int, dict[int, str]]:
+        """Replace payloads; how many lines, and the digests of their frames."""
+        ...
+
+    @property
+    def active_is_empty(self) -> bool:
+        """Whether everything durable stands in sealed segments."""
+        ...
+
+
+class Person(NamedTuple):
+    """What the school knows to do with a person's rows; each in an unbound transaction."""
+
+    is_member: Callable[[Tx, str, str], bool]
+    close: Callable[[Tx, str, str], None]
+    forget: Callable[[Tx, str, str], dict[str, int]]
+
+
+class ErasureReceipt(msgspec.Struct, rename="camel"):
+    """What was erased, signed by the portal. `subject` is a salted hash of org and user."""
+
+    id: str
+    org_id: str
+    subject: str
+    reason: str
+    erased_by: str
+    asked_at: str
+    erased_at: str
+    journal_lines: int
+    journal_frames: int
+    journal_through: str
+    rows: dict[str, int]
+    not_reached: str
+    signature: str = ""
+
+
+NOT_REACHED: Final = (
+    "Copies of the data directory that were made before this time still hold the data; "
+    "so do devices that have not sent or signed out."
+)
+
+
+class Eraser:
+    """Erases people."""
+
+    def __init__(  # noqa: PLR0913 - what erasing takes
+        self,
+        journal: Journal,
+        store: Store,
+        catalog: Sequence[Kind],
+        applier: Applier,
+        person: Person,
+        *,
+        clock: Clock,
+        note: Note,
+        salt: bytes,
+        key: bytes,
+    ) -> None:
+        """`salt` hides who a receipt is about, `key` signs it."""
+        self._journal = journal
+        self._store = store
+        self._kinds = Kinds(catalog)
+        self._applier = applier
+        self._person = person
+        self._clock = clock
+        self._note = note
+        self._salt = salt
+        self._key = key
+        self._one = asyncio.Lock()
+
+    async def erase(self, erasure_id: str, org: str, user: str, reason: str, actor: str) -> ErasureReceipt:
+        """Erase a person from an org; the same id again gives the same receipt.
+
+        Raises Rejected `not_found`, Conflict for an id used for another person, and Unavailable while
+        it can't be finished: asked again, or at the next start, it goes on.
+        """
+        subject = digest(self._salt, f"{org}\n{user}".encode(), sha256).hex()
+        now = self._now()
+
+        def begin(tx: Tx) -> dict[str, Any] | None:
+            known = tx.rows(_this(select(_table), org, erasure_id))
+            if known:
+                if known[0].subject != subject:
+                    raise Conflict(f"{erasure_id!r} is the erasure of another person")
+                done: dict[str, Any] | None = known[0].receipt
+                return done
+            if not self._person.is_member(tx, org, user):
+                raise Rejected("nobody with this id was ever a member of the org", code="not_found")
+            row = {"org_id": org, "id": erasure_id, "user_id": user, "subject": subject}
+            tx.run(_table.insert().values(**row, reason=reason, asked_by=actor, created_at=now))
+            self._person.close(tx, org, user)
+            return None
+
+        receipt = await self._store.run(None, begin)
+        if receipt is not None:
+            return msgspec.convert(receipt, ErasureReceipt)
+        return await self._finish(org, erasure_id)
+
+    async def resume(self) -> None:
+        """Go on with what a stop broke off."""
+        try:
+            rows = await self._store.read(None, lambda tx: tx.rows(select(_table)))
+        except HoldfastError as out:
+            log.warning("erasures are not looked at", reason=out.message)
+            return
+        for row in rows:
+            if row.receipt is None:
+                try:
+                    await self._finish(row.org_id, row.id)
+                except HoldfastError as later:
+                    log.warning("an erasure waits", reason=later.message, erasure=row.id)
+
+    async def receipts(self, org: str | None) -> list[ErasureReceipt]:
+        """What was erased, of one org or of all."""
+        asked = select(_table).order_by(_table.c.created_at.desc()).limit(500)
+        rows = await self._store.read(org, lambda tx: tx.rows(asked))
+        return [msgspec.convert(row.receipt, ErasureReceipt) for row in rows if row.receipt is not None]
+
+    def is_ours(self, receipt: ErasureReceipt) -> bool:
+        """Whether this portal signed exactly this receipt."""
+        return compare_digest(self._signature(receipt), receipt.signature)
+
+    # The steps
+
+    async def _finish(self, org: str, erasure_id: str) -> ErasureReceipt:
+        async with self._one:
+            asked = _this(select(_table), org, erasure_id)
+            row = (await self._store.read(None, lambda tx: tx.rows(asked)))[0]
+            if row.receipt is not None:
+                return msgspec.convert(row.receipt, ErasureReceipt)
+            lines, digests = await self._in_journal(row)
+            head = self._journal.stats().head
+            self._applier.wake()
+            for lane in LANES:
+                if not await self._passed(lane, head):
+                    raise Unavailable("the applier has not come so far: the erasure goes on later")
+            return await self._store.run(None, lambda tx: self._in_store(tx, row, lines, digests, head))
+
+    async def _in_journal(self, row: Any) -> tuple[int, Mapping[int, str]]:  # noqa: ANN401
+        engine: Any = self._journal
+        if not hasattr(engine, "erase"):
+            raise Unavailable("this journal's engine can't erase", retry_s=None)
+        await self._seal(engine)
+        replace = erasure.eraser(self._kinds, row.org_id, row.user_id)
+        lines, digests = await asyncio.to_thread(lambda: engine.erase(replace, plan=True))
+        if digests:
+            said = erasure.records_of(
+                row.org_id, row.asked_by, row.id, row.subject, digests, rfc3339(self._clock.now_s())
+            )
+            await asyncio.shield(self._journal.append(said))
+            await asyncio.to_thread(lambda: engine.erase(replace, plan=False))
+        return lines, digests
+
+    async def _seal(self, engine: Erasable) -> None:
+        end = self._clock.ticks_s() + SEAL_S
+        while not engine.active_is_empty:
+            head = self._journal.stats().segments
+            self._journal.seal()
+            while self._journal.stats().segments == head:
+                if self._clock.ticks_s() > end:
+                    raise Unavailable("the journal could not be sealed", code="journal_unavailable")
+                await asyncio.sleep(0.02)
+            return
+
+    async def _passed(self, lane: str, head: int) -> bool:
+        end = self._clock.ticks_s() + REACH_S
+        while not await self._applier.reached(lane, head, 0.2):
+            if self._clock.ticks_s() > end:
+                return False
+        return True
+
+    def _in_store(
+        self,
+        tx: Tx,
+        row: Any,  # noqa: ANN401 - a row
+        lines: int,
+        digests: Mapping[int, str],
+        head: int,
+    ) -> ErasureReceipt:
+        now = self._now()
+        # Rows of devices go, and the applier remembers those it wrote: it begins anew.
+        marks.take_lease(tx, "erasure", now)
+        rows = self._person.forget(tx, row.org_id, row.user_id)
+        receipt = ErasureReceipt(
+            id=row.id,
+            org_id=row.org_id,
+            subject=row.subject,
+            reason=row.reason,
+            erased_by=row.asked_by,
+            asked_at=row.created_at,
+            erased_at=now,
+            journal_lines=lines,
+            journal_frames=len(digests),
+            journal_through=f"{head:016d}",
+            rows=rows,
+            not_reached=NOT_REACHED,
+        )
+        receipt.signature = self._signature(receipt)
+        values = {"receipt": msgspec.to_builtins(receipt), "user_id": None}
+        tx.run(_this(_table.update(), row.org_id, row.id).values(**values))
+        details = {"reason": row.reason, "subject": row.subject, "journalLines": lines}
+        self._note(tx, row.org_id, row.asked_by, "person.erased", row.id, details)
+        return receipt
+
+    def _signature(self, receipt: ErasureReceipt) -> str:
+        said = msgspec.to_builtins(msgspec.structs.replace(receipt, signature=""))
+        return digest(self._key, canonical(said), sha256).hex()
+
+    def _now(self) -> str:
+        return rfc3339(self._clock.now_s())
+
+
+def _this(statement: Any, org: str, erasure_id: str) -> Any:  # noqa: ANN401 - select or update
+    return statement.where(_table.c.org_id == org, _table.c.id == erasure_id)

@@ -1,0 +1,134 @@
+"""Erasing a person from the journal: what takes an event's place, and the record that it was done.
+
+The record stands in the journal itself, before the deed, with the digests that frames have afterwards:
+so `verify` takes those and no others, and a crash between the two looks like neither damage nor forgery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final
+from zlib import crc32
+
+import msgspec
+
+from holdfast.core.ids import uuid7
+from holdfast.events.entry import UNREADABLE, Envelope, Kinds, decode
+from holdfast.events.kind import Applied, Kind
+from holdfast.journal.erasing import Replace, padded
+from holdfast.journal.port import Slice
+from holdfast.journal.record import Event, Record, envelope_head
+from holdfast.journal.segment import owner
+from holdfast.store.port import Tx
+
+FRAMES: Final = 2000
+"""Most frames that one record names."""
+
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+class Erased(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """`event.erased` v1: stands where an event stood, and has no effect."""
+
+
+class JournalErased(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """`journal.erased` v1: which frames were changed on purpose; each with its last position."""
+
+    erasure: str
+    subject: str
+    frames: list[tuple[int, Digest]]
+
+
+def no_effect(tx: Tx, batch: Sequence[Applied[Any]]) -> None:
+    """Nothing to do."""
+
+
+ERASED: Final = Kind(
+    "event.erased", 1, Erased, "progress", "none", "event.send", no_effect,
+    summary="Stands where an event of a person stood whose data was erased.",
+)  # fmt: skip
+RECORD: Final = Kind(
+    "journal.erased", 1, JournalErased, "admin", "none", "event.send", no_effect,
+    summary="Which frames of the journal were changed by an erasure, and their digests since.",
+)  # fmt: skip
+
+
+def eraser(kinds: Kinds, org: str, user: str) -> Replace:
+    """What takes the place of an envelope in which a person is named; None for all others."""
+    named = f'"{user}"'.encode()
+
+    def replace(data: bytes) -> bytes | None:
+        if named not in data or owner(data)[0] != org:
+            return None
+        try:
+            envelope = decode(data)
+        except UNREADABLE:
+            return None
+        theirs = user in (envelope.user_id, envelope.actor_id)
+        found = kinds.find(envelope.kind, envelope.version)
+        without = found[0].without if found is not None else None
+        if without is not None:
+            body = without(bytes(envelope.body), user)
+            if body is not None:
+                return padded(_worded(envelope, envelope.kind, body, user), len(data))
+        elif not theirs:
+            return None
+        return padded(_worded(envelope, ERASED.name, b"{}", user), len(data))
+
+    return replace
+
+
+def _worded(envelope: Envelope, kind: str, body: bytes, user: str) -> bytes:
+    """The envelope without the person and their device; id, digest, lane and org stay where they stand."""
+    who = "" if envelope.user_id == user else envelope.user_id
+    actor = "" if envelope.actor_id == user else envelope.actor_id
+    facts = f',"userId":"{who}","actorId":"{actor}","kind":"{kind}","version":{envelope.version}'
+    head = envelope_head(envelope.id, int(envelope.digest, 16), envelope.lane, envelope.org_id)
+    at = envelope.occurred_at
+    return head + facts.encode() + b',"occurredAt":"%b","body":%b}' % (at.encode(), body)
+
+
+def records_of(
+    org: str, actor: str, erasure: str, subject: str, digests: Mapping[int, str], now: str
+) -> list[Event]:
+    """The events that say which frames will be changed."""
+    frames = sorted(digests.items())
+    made = []
+    for at in range(0, len(frames), FRAMES) or [0]:
+        body = msgspec.json.encode(JournalErased(erasure, subject, frames[at : at + FRAMES]))
+        event_id = uuid7()
+        digest = crc32(body, crc32(f"{actor}\n{RECORD.name}\n1\n".encode()))
+        facts = f',"userId":"{actor}","actorId":"{actor}","kind":"{RECORD.name}","version":1'
+        head = envelope_head(event_id, digest, RECORD.lane, org)
+        data = head + facts.encode() + b',"occurredAt":"%b","body":%b}' % (now.encode(), body)
+        made.append(Event(event_id, org, RECORD.lane, digest, data))
+    return made
+
+
+_KIND: Final = f'"kind":"{RECORD.name}"'.encode()
+
+
+def erased_frames(read: Callable[[int, int], Slice]) -> dict[int, set[str]]:
+    """What the journal's own records say was erased, for `verify`. `read`: (after, limit), of its lane."""
+    found: dict[int, set[str]] = {}
+    after = 0
+    while True:
+        part = read(after, 1000)
+        for record in part.records:
+            for position, digest in _said(record):
+                found.setdefault(position, set()).add(digest)
+        if part.through <= after:
+            return found
+        after = part.through
+
+
+def _said(record: Record) -> list[tuple[int, str]]:
+    if _KIND not in record.data:
+        return []
+    try:
+        envelope = decode(record.data)
+        if envelope.kind != RECORD.name:
+            return []
+        return list(msgspec.json.decode(envelope.body, type=JournalErased).frames)
+    except UNREADABLE:
+        return []

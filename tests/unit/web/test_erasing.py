@@ -1,0 +1,217 @@
+"""A person's data erased: gone from every file, with everything else as it was and the chain still proven."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from httpx2 import Response
+
+from holdfast.core.errors import Unavailable
+from holdfast.events.erasing import ErasureReceipt
+from holdfast.journal import erasing as in_files
+from holdfast.store import schema
+from tests.records import seal
+from tests.unit.cli.test_verify import NO_LIMITS, a_full_day, assign, proved, send
+from tests.unit.events.spine import at_work
+from tests.unit.web.portals import House, house, problem, recorded
+from tests.unit.web.test_replay import everything, rows, wanted
+
+PATH = "/api/admin/offline/erasures"
+EXPORT = "/api/admin/offline/export?orgId=tidewater&userId=demo-ada"
+BODY = {"id": "e1", "orgId": "tidewater", "userId": "demo-ada", "reason": "she asked for it"}
+
+
+@pytest.fixture
+async def portal(tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path, **NO_LIMITS) as opened:
+        await a_full_day(opened)
+        yield opened
+
+
+async def asked(portal: House, **more: Any) -> Response:  # noqa: ANN401
+    """Ask for an erasure while the applier works, as it does in a portal that runs."""
+    async with at_work(portal.portal.applier):
+        return await portal.service().post(PATH, BODY | more)
+
+
+async def erased(portal: House, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    answer = await asked(portal, **more)
+    assert answer.status_code == 200, answer.text
+    # Whoever changes rows of devices takes the lease: the applier begins anew, as it would by itself.
+    portal.portal.applier._epoch = None
+    await portal.settle()
+    said: dict[str, Any] = answer.json()
+    return said
+
+
+def files_that_name(folder: Path, text: bytes) -> list[str]:
+    """Files in which a text still stands; the store's is vacuumed first: free pages are the engine's."""
+    with sqlite3.connect(folder / "store.sqlite3") as store:
+        store.execute("pragma wal_checkpoint(truncate)")
+    store.execute("vacuum")
+    store.close()
+    return [each.name for each in folder.rglob("*") if each.is_file() and text in each.read_bytes()]
+
+
+async def test_nothing_of_the_person_is_left_and_the_proof_is_good(tmp_path: Path) -> None:
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        await a_full_day(portal)
+        assert b"demo-ada" in (tmp_path / "logs" / "offline-sync.jsonl").read_bytes()
+        receipt = await erased(portal)
+        assert receipt["journalLines"] > 10
+        assert {"progress", "activity", "analytics_events", "users", "memberships"} <= set(receipt["rows"])
+    for text in (b"demo-ada", b"ada@tidewater.example", b"Ada Learner"):
+        assert files_that_name(tmp_path, text) == [], text
+    report = await proved(tmp_path)
+    assert report.store is not None
+    assert [each for each in report.store.tables if not each.same] == []
+    assert (report.findings, report.store.traces.wrong, report.store.faults) == ([], [], [])
+    assert report.good, (report.ledger, report.store.traces, report.store.stray_marks, report.store.partial)
+    async with house(tmp_path, **NO_LIMITS) as again:
+        assert (await again.person("olu").get("/api/admin/offline/ledger")).json()["balanced"]
+        assert again.portal.journal.stats().scars == 0
+
+
+async def test_everything_of_everybody_else_is_as_it_was(portal: House) -> None:
+    before = await everything(portal)
+    await erased(portal)
+    after = await everything(portal)
+    for name, held in before.items():
+        if name in ("memberships", "users", "ledger", "marks", "dead_letters", "erasures", "replay_jobs"):
+            continue
+        others = [row for row in held if "demo-ada" not in row]
+        assert after[name] == others, name
+    marks = {row[1] for row in before["marks"]}
+    assert marks <= {row[1] for row in after["marks"]}, "what had its effect once never has it again"
+
+
+async def test_a_bulk_assignment_stays_for_the_others(portal: House) -> None:
+    await assign(portal, "demo-ada", "demo-ben")
+    await erased(portal)
+    await replay_everything(portal)
+    held = {(row[1], row[2]) for row in await rows(portal, schema.assignments) if row[0] == "tidewater"}
+    assert ("later", "demo-ben") in held
+    assert not [one for one in held if one[1] == "demo-ada"]
+
+
+async def replay_everything(portal: House) -> dict[str, Any]:
+    body = wanted()
+    await portal.service().post("/api/admin/offline/replay", body)
+    await portal.portal.replayer.drain()
+    job: dict[str, Any] = (await portal.service().get(f"/api/admin/offline/replay/{body['id']}")).json()
+    return job
+
+
+async def test_a_replay_brings_nothing_of_the_person_back(portal: House) -> None:
+    await erased(portal)
+    before = await everything(portal)
+    job = await replay_everything(portal)
+    assert job["status"] == "done", job
+    after = await everything(portal)
+    assert {name: held for name, held in after.items() if name != "replay_jobs"} == before
+
+
+async def test_the_receipt_is_signed_and_names_nobody(portal: House) -> None:
+    said = await erased(portal)
+    receipt = msgspec.convert(said, ErasureReceipt)
+    assert portal.portal.eraser.is_ours(receipt)
+    for change in ({"journal_lines": 1}, {"reason": "another"}, {"signature": "0" * 64}):
+        assert not portal.portal.eraser.is_ours(msgspec.structs.replace(receipt, **change))
+    assert "demo-ada" not in msgspec.json.encode(said).decode()
+    assert "Copies of the data directory" in said["notReached"]
+    assert (await portal.service().get(PATH)).json()["items"] == [said]
+    assert (await portal.service("highland").get(PATH)).json()["items"] == []
+
+
+async def test_asked_twice_it_is_done_once(portal: House) -> None:
+    first = await erased(portal)
+    before = await everything(portal)
+    assert await erased(portal) == first
+    assert await everything(portal) == before
+    other = await portal.service().post(PATH, BODY | {"userId": "demo-ben"})
+    assert problem(other) == (409, "conflict")
+
+
+@pytest.mark.parametrize("fails", ["plan", "first", "store"])
+async def test_broken_off_anywhere_it_goes_on_and_the_chain_holds_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        await a_full_day(portal)
+        seal(portal.portal.journal)
+        await send(portal, "ada", recorded())
+        await portal.settle()
+        with monkeypatch.context() as patched:
+            if fails == "plan":
+                patched.setattr(portal.portal.journal, "erase", _refuse)
+            elif fails == "first":
+                patched.setattr("holdfast.journal.file.put", _after_one(in_files.put))
+            else:
+                patched.setattr(portal.portal.eraser, "_in_store", _refuse)
+            assert problem(await asked(portal))[0] in (503, 507)
+    assert (await proved(tmp_path)).good, "in between"
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        async with at_work(portal.portal.applier):
+            await portal.portal.eraser.resume()
+        (receipt,) = (await portal.service().get(PATH)).json()["items"]
+        assert receipt["rows"]["progress"] > 0
+    assert files_that_name(tmp_path, b"demo-ada") == []
+    assert (await proved(tmp_path)).good
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise Unavailable("the power failed, say")
+
+
+def _after_one(put: Any) -> Any:  # noqa: ANN401
+    calls = 0
+
+    def once(*args: Any) -> None:  # noqa: ANN401
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise Unavailable("the power failed, say", code="disk_full")
+        put(*args)
+
+    return once
+
+
+async def test_a_frame_that_was_changed_without_a_record_is_still_found(tmp_path: Path) -> None:
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        await a_full_day(portal)
+        await erased(portal)
+    sealed = next(each for each in (tmp_path / "logs").glob("offline-sync-*.jsonl"))
+    text = in_files.rewrite(
+        sealed.read_bytes(),
+        lambda data: data.replace(b"demo-cleo", b"demo-dora") if b"cleo" in data else None,
+    )
+    assert text.lines > 0
+    sealed.write_bytes(text.text)
+    report = await proved(tmp_path, quick=True)
+    assert any("do not fit their digest" in each.what for each in report.findings)
+
+
+async def test_somebody_who_never_was_here_is_not_found(portal: House) -> None:
+    for user in ("nobody", "demo-cleo"):
+        assert problem(await portal.service().post(PATH, BODY | {"userId": user})) == (404, "not_found")
+    theirs = portal.service("highland")
+    assert problem(await theirs.post(PATH, BODY)) == (403, "org_forbidden")
+    assert problem(await portal.person("ben").post(PATH, BODY)) == (403, "forbidden")
+
+
+async def test_a_persons_data_is_given_out_whole(portal: House) -> None:
+    said = (await portal.service().get(EXPORT)).json()
+    assert said["rows"]["user"][0]["email"] == "ada@tidewater.example"
+    assert len(said["rows"]["progress"]) >= 5
+    assert {each["kind"] for each in said["events"]} == {
+        "lesson.completed", "lesson.progressed", "quiz.answered", "analytics.recorded"
+    }  # fmt: skip
+    assert {each["userId"] for each in said["events"]} == {"demo-ada"}
+    assert "password" not in msgspec.json.encode(said).decode()
+    await erased(portal)
+    assert problem(await portal.service().get(EXPORT)) == (404, "not_found")
