@@ -41,29 +41,34 @@ export function drawerOf(whose: Whose, shelf: keyof typeof MOST, now: () => numb
     if (!(await isHere())) return false;
     const pinned = pin || (await find(names.kept, url)) !== undefined;
     const name = pinned ? names.kept : names[shelf];
-    const cache = await caches.open(name);
     try {
+      const cache = await caches.open(name);
       await cache.put(url, stored(answer, now()));
-      if (pinned) await (await caches.open(names[shelf])).delete(url, { ignoreVary: true });
+      if (pinned) await remove(names[shelf], url);
       else await trim(cache, MOST[shelf]);
+      if (await isHere()) return true;
+      // What they kept before may wait for them; this answer came too late to be among it.
+      await remove(name, url);
     } catch {
       // No room, or the storage is out: reading goes on, only not without the network.
-      return false;
     }
-    if (await isHere()) return true;
-    // What they kept before may wait for them; this answer came too late to be among it.
-    await cache.delete(url, { ignoreVary: true });
-    if ((await cache.keys()).length === 0) await caches.delete(name);
     return false;
   }
 
   async function drop(url: string): Promise<void> {
-    for (const name of [names.kept, names[shelf]]) {
-      if (await caches.has(name)) await (await caches.open(name)).delete(url, { ignoreVary: true });
-    }
+    await remove(names.kept, url);
+    await remove(names[shelf], url);
   }
 
   return { held, keep, drop };
+}
+
+/** A cache that holds nothing any more goes, too: its name says that somebody was here. */
+async function remove(name: string, url: string): Promise<void> {
+  if (!(await caches.has(name))) return;
+  const cache = await caches.open(name);
+  await cache.delete(url, { ignoreVary: true });
+  if ((await cache.keys()).length === 0) await caches.delete(name);
 }
 
 async function trim(cache: Cache, most: number): Promise<void> {
