@@ -26,7 +26,7 @@ PYTHON_SOURCES = $(wildcard src tests tools bench)
 CLIENT_SOURCES = $(shell find browser/src browser/public browser/tools -type f 2>/dev/null) \
     $(wildcard browser/*.html browser/*.ts browser/*.json)
 
-.PHONY: help run test check soak bench docs lock clean system-run system-test system-bench system-lock
+.PHONY: help run test check soak bench docs lock clean system-run system-check system-test system-bench system-lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -39,10 +39,11 @@ test: system-test $(VENV) $(CLIENT) ## Run every test but the soaks (ARGS goes t
 	cd browser && npm test
 	HOLDFAST_REQUIRE_BROWSER=$$(tools/setup has-browser) .venv/bin/python -m pytest $(ARGS)
 
-check: system-run $(VENV) $(CLIENT) ## Lint, formatting, types and byte budgets, Python and TypeScript
+check: system-check $(VENV) $(CLIENT) ## Lint, formatting, types and byte budgets, Python and TypeScript
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy $(PYTHON_SOURCES)
+	.venv/bin/python tools/observe.py --check
 	cd browser && npm run check && npm run budget
 
 soak: system-test $(VENV) $(CLIENT) ## Long runs over many seeds (HOLDFAST_SEEDS, HOLDFAST_FIRST_SEED)
@@ -64,7 +65,7 @@ clean: ## Remove all that make built; var/ and its data stay
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
-system-run system-test system-bench system-lock:
+system-run system-check system-test system-bench system-lock:
 	@tools/setup $@
 
 $(VENV): pyproject.toml requirements.lock

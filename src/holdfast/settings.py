@@ -51,6 +51,10 @@ class Settings:
     most_streams: int = 10_000
     user_streams: int = 20
     stream_age_s: float = 600.0
+    pagerduty_key: str | None = None
+    pagerduty_url: str = "https://events.pagerduty.com/v2/enqueue"
+    alarm_urls: str | None = None
+    portal_name: str = "holdfast"
     log_format: Literal["console", "json"] = "console"
 
     @property
@@ -171,6 +175,22 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "stream_age_s",
         "Seconds after which a stream ends and the browser opens another, a fifth more or less.",
     ),
+    Setting(
+        "HOLDFAST_PAGERDUTY_KEY",
+        "pagerduty_key",
+        "The routing key of a PagerDuty service (Events API v2). Set: the portal raises its alarms itself. "
+        "Leave it out where Alertmanager does.",
+    ),
+    Setting("HOLDFAST_PAGERDUTY_URL", "pagerduty_url", "Where PagerDuty takes events."),
+    Setting(
+        "HOLDFAST_ALARM_URLS",
+        "alarm_urls",
+        "Who else hears of alarms: addresses as Apprise reads them, with spaces between, such as "
+        "`mailtos://user:password@example.org`.",
+    ),
+    Setting(
+        "HOLDFAST_PORTAL_NAME", "portal_name", "What this portal is called in alarms; part of their keys."
+    ),
     Setting("HOLDFAST_LOG_FORMAT", "log_format", "`console` for people, `json` for machines."),
 )
 
@@ -260,5 +280,5 @@ def _parse(setting: Setting, text: str, default: object) -> object:
 
 
 def _wrong(setting: Setting, text: str, wanted: str) -> Misconfigured:
-    shown = "…" if "SECRET" in setting.variable else repr(text)
+    shown = "…" if "SECRET" in setting.variable or "KEY" in setting.variable else repr(text)
     return Misconfigured(f"{setting.variable} is {shown}; it takes {wanted}", hint=setting.help)

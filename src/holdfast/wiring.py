@@ -37,8 +37,11 @@ from holdfast.events.replayer import Replayer
 from holdfast.events.reported import ReportedQueues
 from holdfast.events.window import Window
 from holdfast.feed.hub import Hub
+from holdfast.health.alarm_book import AlarmBook
+from holdfast.health.alarms import Alarms
 from holdfast.health.metrics import Metrics
 from holdfast.health.monitor import Monitor
+from holdfast.health.pagers import pagers_for
 from holdfast.health.probes.applier import ApplierProbe, Reading
 from holdfast.health.probes.clock import ClockProbe
 from holdfast.health.probes.deadletters import DeadLetterProbe
@@ -147,6 +150,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         slow_down_ms=waiting.slow_down_ms,
         room=_room(settings, journal, clock),
     )
+    pagers = pagers_for(settings)
     period_s = settings.probe_period_s
     letters = DeadLetterProbe(store, period_s)
     feed = Hub()
@@ -206,6 +210,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         monitor=monitor,
         feed=feed,
         metrics=Metrics(()),
+        alarm_book=AlarmBook(settings.folder, [pager.name for pager in pagers]),
         # Another provider of OpenFeature's takes the place of `Rollouts` here.
         flags=Flags(Rollouts(settings.flag_percents)),
         open_letters=lambda: letters.letters,
@@ -224,6 +229,13 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
     )
     monitor.listen(lambda _: portal.telling.changed())
     portal.metrics = Metrics(definitions(portal))
+    portal.alarms = Alarms(
+        portal.metrics,
+        portal.alarm_book,
+        pagers,
+        clock,
+        known=lambda: monitor.verdict().status != "unknown",
+    )
     return portal
 
 
@@ -277,6 +289,7 @@ async def running(portal: Portal) -> AsyncIterator[None]:
         asyncio.create_task(portal.replayer.run(), name="replayer"),
         asyncio.create_task(portal.eraser.resume(), name="eraser"),
         asyncio.create_task(portal.monitor.run(), name="monitor"),
+        asyncio.create_task(portal.alarms.run(), name="alarms"),
         asyncio.create_task(portal.telling.run(), name="telling"),
         asyncio.create_task(portal.streams.run(), name="streams"),
         asyncio.create_task(_chores(portal), name="chores"),

@@ -8,6 +8,7 @@ from holdfast.core.clock import Clock
 
 FORGET_S: Final = 600.0
 MOST: Final = 50_000
+SYNC_DIGITS: Final = 4
 DIGITS: Final = 12
 """A longer number is no backlog and no lag of this world."""
 
@@ -29,6 +30,9 @@ class ReportedQueues:
     def __init__(self, clock: Clock) -> None:
         """`clock` ages the reports: one of ten minutes ago says nothing about now."""
         self._clock = clock
+        self.successes = 0
+        self.failures = 0
+        """Background syncs since start, as devices counted them."""
         self._said: dict[tuple[str, str], tuple[float, int, int]] = {}
 
     def note(self, org: str, device: str, backlog: str | None, lag_ms: str | None) -> None:
@@ -40,6 +44,11 @@ class ReportedQueues:
         self._said[org, device] = (self._clock.ticks_s(), int(backlog), lag)
         if len(self._said) > MOST:
             del self._said[next(iter(self._said))]
+
+    def synced(self, successes: str | None, failures: str | None) -> None:
+        """Add what a device counted since it last was heard; what is no small number is not heard."""
+        self.successes += _count(successes)
+        self.failures += _count(failures)
 
     def by_org(self) -> dict[str, Reported]:
         """Every org's devices that report a backlog."""
@@ -60,3 +69,7 @@ class ReportedQueues:
             if at >= oldest and backlog and org in (None, its)
         ]
         return Reported(len(fresh), sum(b for b, _ in fresh), max((lag for _, lag in fresh), default=0))
+
+
+def _count(text: str | None) -> int:
+    return int(text) if text is not None and text.isdecimal() and len(text) <= SYNC_DIGITS else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -27,6 +27,13 @@ class Definition(NamedTuple):
     counter: bool = False
 
 
+class Readings(NamedTuple):
+    """One metric as it stands: its name as Prometheus shows it, and its samples by their labels."""
+
+    name: str
+    samples: list[tuple[dict[str, str], float]]
+
+
 class Metrics(Collector):
     """All metrics of a portal."""
 
@@ -45,6 +52,14 @@ class Metrics(Collector):
             for sample in each.read():
                 family.add_metric(sample.labels, sample.value)
             yield family
+
+    def read(self, names: Container[str]) -> Iterator[Readings]:
+        """The metrics of these names, now."""
+        for each in self.definitions:
+            name = f"{each.name}_total" if each.counter else each.name
+            if name in names:
+                found = [(dict(zip(each.labels, one.labels, strict=True)), one.value) for one in each.read()]
+                yield Readings(name, found)
 
     def text(self) -> bytes:
         """The exposition, in Prometheus' text format."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from holdfast.events.replayer import Replayer
     from holdfast.events.reported import ReportedQueues
     from holdfast.feed.port import Feed
+    from holdfast.health.alarm_book import AlarmBook
+    from holdfast.health.alarms import Alarms
     from holdfast.health.metrics import Metrics
     from holdfast.health.monitor import Monitor
     from holdfast.health.probes.deadletters import Letters
@@ -66,7 +68,9 @@ class Portal:
     monitor: Monitor
     feed: Feed
     metrics: Metrics
+    alarm_book: AlarmBook
     flags: Flags
+    alarms: Alarms = field(init=False)
     audiences: Audiences = field(init=False)
     telling: Telling[Any] = field(init=False)
     streams: Streams = field(init=False)

@@ -107,6 +107,7 @@ async def _take(ask: Ask, batch: Batch, door: Door) -> Receipts:
         ask.headers.get("x-client-queue-backlog"),
         ask.headers.get("x-client-queue-lag"),
     )
+    portal.reported.synced(ask.headers.get("x-client-sync-success"), ask.headers.get("x-client-sync-failure"))
     return await portal.intake.batch(sender(who), batch, door)
 
 

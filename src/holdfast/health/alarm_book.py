@@ -1,0 +1,151 @@
+"""The alarms' own outbox: what is to be told stands on disk until it was told. It is not the store's.
+
+A file of lines, `trigger` and `resolve` in the order they happened, `told` once somebody took it. What
+an earlier start left open is known again, so that its resolve follows even if the portal died between.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+NAME: Final = "alarms.jsonl"
+KEPT: Final = 500
+"""So many lines, and the file is written anew with what still counts."""
+
+
+class Entry(msgspec.Struct, rename="camel", frozen=True):
+    """One thing to tell."""
+
+    id: int
+    act: Literal["trigger", "resolve"]
+    key: str
+    rule: str
+    component: str
+    org: str
+    severity: str
+    summary: str
+    runbook: str
+    at: str
+
+
+class _Told(msgspec.Struct, rename="camel", frozen=True):
+    told: int
+    to: str
+
+
+class _Line(msgspec.Struct, rename="camel"):
+    entry: Entry | None = None
+    told: _Told | None = None
+
+
+class AlarmBook:
+    """Entries that wait for their receivers, per receiver in order. Raises OSError where the disk fails."""
+
+    def __init__(self, folder: Path, receivers: Iterable[str]) -> None:
+        """`receivers`: names of who must be told; one that is new hears only of what comes."""
+        self._path = folder / NAME
+        self._receivers = tuple(receivers)
+        self._entries: dict[int, Entry] = {}
+        self._owed: dict[int, set[str]] = {}
+        self.open: dict[str, Entry] = {}
+        """Key -> the trigger that no resolve followed."""
+        self._lines = 0
+        self._next = 1
+        self._load()
+
+    def _load(self) -> None:
+        decode = msgspec.json.Decoder(_Line).decode
+        for raw in self._path.read_bytes().split(b"\n") if self._path.exists() else ():
+            try:
+                line = decode(raw)
+            except msgspec.DecodeError:
+                continue  # the last one, torn
+            if line.entry is not None:
+                self._take(line.entry)
+            elif line.told is not None:
+                self._settle(line.told.told, line.told.to)
+        self._rewrite()
+
+    def _take(self, entry: Entry) -> None:
+        self._next = max(self._next, entry.id + 1)
+        if self._receivers:
+            self._entries[entry.id] = entry
+            self._owed[entry.id] = set(self._receivers)
+        if entry.act == "trigger":
+            self.open[entry.key] = entry
+        else:
+            self.open.pop(entry.key, None)
+
+    def add(self, **fields: str) -> Entry:
+        """Note something to tell; on disk when this returns."""
+        entry = Entry(id=self._next, **fields)  # type: ignore[arg-type]
+        self._append(_Line(entry=entry))
+        self._take(entry)
+        return entry
+
+    def next_for(self, receiver: str) -> Entry | None:
+        """The oldest thing a receiver was not told."""
+        return next((self._entries[one] for one in sorted(self._owed) if receiver in self._owed[one]), None)
+
+    def told(self, entry: Entry, receiver: str) -> None:
+        """A receiver has taken it, or never will."""
+        self._append(_Line(told=_Told(entry.id, receiver)))
+        self._settle(entry.id, receiver)
+        if self._lines > KEPT:
+            self._rewrite()
+
+    def _settle(self, entry_id: int, receiver: str) -> None:
+        owed = self._owed.get(entry_id, set())
+        owed.discard(receiver)
+        if not owed:
+            self._owed.pop(entry_id, None)
+            self._entries.pop(entry_id, None)
+
+    @property
+    def waiting(self) -> int:
+        """How many tellings are still to be done."""
+        return sum(map(len, self._owed.values()))
+
+    def _append(self, line: _Line) -> None:
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, b"\n" + _encode(line) if self._lines == 0 else _encode(line))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        self._lines += 1
+
+    def _rewrite(self) -> None:
+        """Only what still counts: open triggers and what is owed. Written beside, then put in place."""
+        kept = {each.id: each for each in self.open.values()} | self._entries
+        if not kept and not self._path.exists():
+            return
+        lines = []
+        for entry_id in sorted(kept):
+            lines.append(_encode(_Line(entry=kept[entry_id])))
+            owed = self._owed.get(entry_id, set())
+            lines += [
+                _encode(_Line(told=_Told(entry_id, each))) for each in self._receivers if each not in owed
+            ]
+        beside = self._path.with_suffix(".new")
+        with beside.open("wb") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        self._lines = 0
+
+
+def _encode(line: _Line) -> bytes:
+    said = {name: value for name, value in msgspec.structs.asdict(line).items() if value}
+    return msgspec.json.encode(said) + b"\n"

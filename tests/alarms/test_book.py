@@ -1,0 +1,92 @@
+"""What is to be told stands on disk until it was told: through deaths, torn lines and new receivers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.health.alarm_book import KEPT, NAME, AlarmBook
+
+
+def note(book: AlarmBook, act: str, key: str) -> None:
+    said = dict.fromkeys(("rule", "component", "org", "severity", "summary", "runbook", "at"), "x")
+    book.add(act=act, key=key, **said)
+
+
+def waiting(book: AlarmBook, receiver: str) -> list[tuple[str, str]]:
+    """Everything a receiver is still to be told, told on the way."""
+    found: list[tuple[str, str]] = []
+    while (entry := book.next_for(receiver)) is not None:
+        found.append((entry.act, entry.key))
+        book.told(entry, receiver)
+    return found
+
+
+def test_what_was_noted_is_there_after_a_death_in_its_order(tmp_path: Path) -> None:
+    book = AlarmBook(tmp_path, ["a", "b"])
+    for act, key in (("trigger", "1"), ("trigger", "2"), ("resolve", "1")):
+        note(book, act, key)
+    # Nothing is closed: the process is simply gone.
+    again = AlarmBook(tmp_path, ["a", "b"])
+    assert set(again.open) == {"2"}
+    assert again.waiting == 6
+    for receiver in ("a", "b"):
+        assert waiting(again, receiver) == [("trigger", "1"), ("trigger", "2"), ("resolve", "1")]
+    assert again.waiting == 0
+
+
+def test_what_was_told_is_not_told_again_and_each_receiver_has_its_own_place(tmp_path: Path) -> None:
+    book = AlarmBook(tmp_path, ["a", "b"])
+    note(book, "trigger", "1")
+    entry = book.next_for("a")
+    assert entry is not None
+    book.told(entry, "a")
+    again = AlarmBook(tmp_path, ["a", "b"])
+    assert again.next_for("a") is None
+    assert waiting(again, "b") == [("trigger", "1")]
+    last = AlarmBook(tmp_path, ["a", "b"])
+    assert last.waiting == 0
+    assert set(last.open) == {"1"}, "its resolve is still to come"
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_a_torn_last_line_costs_that_line_and_nothing_else(tmp_path: Path, cut: int) -> None:
+    book = AlarmBook(tmp_path, ["a"])
+    note(book, "trigger", "1")
+    note(book, "trigger", "2")
+    path = tmp_path / NAME
+    path.write_bytes(path.read_bytes()[:-cut])
+    again = AlarmBook(tmp_path, ["a"])
+    note(again, "trigger", "3")
+    last = AlarmBook(tmp_path, ["a"])
+    # A cut of the line's end alone leaves it whole.
+    assert [key for _, key in waiting(last, "a")] == (["1", "2", "3"] if cut == 1 else ["1", "3"])
+
+
+def test_a_book_that_is_used_for_years_stays_small(tmp_path: Path) -> None:
+    book = AlarmBook(tmp_path, ["a"])
+    note(book, "trigger", "open for long")
+    for number in range(KEPT):
+        note(book, "trigger", str(number))
+        note(book, "resolve", str(number))
+        waiting(book, "a")
+    assert len((tmp_path / NAME).read_bytes().splitlines()) <= KEPT + 10
+    assert set(AlarmBook(tmp_path, ["a"]).open) == {"open for long"}
+
+
+def test_where_nobody_is_to_be_told_nothing_waits(tmp_path: Path) -> None:
+    book = AlarmBook(tmp_path, [])
+    note(book, "trigger", "1")
+    assert book.waiting == 0
+    assert set(AlarmBook(tmp_path, []).open) == {"1"}
+
+
+def test_a_receiver_who_is_new_does_not_hear_old_stories_twice(tmp_path: Path) -> None:
+    book = AlarmBook(tmp_path, ["a"])
+    note(book, "trigger", "1")
+    note(book, "resolve", "1")
+    waiting(book, "a")
+    again: Any = AlarmBook(tmp_path, ["a", "b"])
+    assert again.next_for("a") is None

@@ -1,0 +1,60 @@
+"""The portal raises its own alarms: one page for one outage, called off when it is over, over restarts."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.alarms.receiver import Receiver, receiver
+from tests.served import served, until
+
+STORE = "holdfast/HoldfastPartLost/-/store"
+
+
+def settings(pages: Receiver) -> dict[str, str]:
+    return {
+        "HOLDFAST_PAGERDUTY_KEY": "k" * 32,
+        "HOLDFAST_PAGERDUTY_URL": pages.url,
+        "HOLDFAST_HEALTH_DWELL_S": "1",
+        "HOLDFAST_PROBE_PERIOD_S": "1",
+    }
+
+
+def test_an_outage_is_one_page_and_its_end_one_resolve(tmp_path: Path) -> None:
+    with receiver() as pages, served(tmp_path, settings(pages)) as portal:
+        with closing(sqlite3.connect(portal.data / "store.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            until(lambda: pages.taken, 30.0)
+        until(lambda: len(pages.taken) > 1, 60.0)
+        assert pages.acts() == [("trigger", STORE), ("resolve", STORE)]
+        trigger = pages.taken[0]
+        assert trigger["routing_key"] == "k" * 32
+        payload = trigger["payload"]
+        assert (payload["severity"], payload["component"], payload["source"]) == (
+            "critical",
+            "store",
+            "holdfast",
+        )
+        assert payload["custom_details"]["runbook"]
+        assert portal.stop() == 0
+
+
+def test_a_portal_that_dies_meanwhile_still_tells_and_still_calls_off(tmp_path: Path) -> None:
+    with receiver() as pages:
+        pages.status = 500
+        with served(tmp_path, settings(pages)) as portal:
+            with closing(sqlite3.connect(portal.data / "store.sqlite3", isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                until(lambda: pages.asked, 30.0)
+                portal.kill()
+            assert pages.taken == []
+            noted = [
+                json.loads(line) for line in (portal.data / "alarms.jsonl").read_text().splitlines() if line
+            ]
+            assert [each["entry"]["act"] for each in noted] == ["trigger"]
+            pages.status = 202
+            portal.start()
+            until(lambda: len(pages.taken) > 1, 60.0)
+            assert pages.acts() == [("trigger", STORE), ("resolve", STORE)], "in this order, under this key"
