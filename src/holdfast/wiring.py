@@ -25,7 +25,7 @@ from holdfast.access.rate import RateLimit
 from holdfast.access.sessions import Sessions, read_revoked
 from holdfast.access.tokens import Tokens
 from holdfast.core.clock import Clock, SystemClock
-from holdfast.core.errors import HoldfastError, Misconfigured, Unavailable
+from holdfast.core.errors import HoldfastError, Misconfigured
 from holdfast.events import marks
 from holdfast.events.applier import Applier
 from holdfast.events.backlog import Backlog
@@ -35,6 +35,7 @@ from holdfast.events.erasing import Eraser, Person
 from holdfast.events.intake import Intake
 from holdfast.events.replayer import Replayer
 from holdfast.events.reported import ReportedQueues
+from holdfast.events.room import marks_on_room
 from holdfast.events.window import Window
 from holdfast.feed.hub import Hub
 from holdfast.health.alarm_book import AlarmBook
@@ -148,7 +149,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         window=window,
         devices=devices,
         slow_down_ms=waiting.slow_down_ms,
-        room=_room(settings, journal, clock),
+        room=marks_on_room(settings, journal, clock),
     )
     pagers = pagers_for(settings)
     period_s = settings.probe_period_s
@@ -365,29 +366,6 @@ def _device_loader(store: Store, waiting: Backlog, caught_up: Callable[[], bool]
             return None
 
     return load
-
-
-def _room(settings: Settings, journal: Journal, clock: Clock) -> Callable[[str], Unavailable | None]:
-    """Watermarks on free space, looked at once a second at most."""
-    looked_at_s = -10.0
-    free: int | None = None
-
-    def room(lane: str) -> Unavailable | None:
-        nonlocal looked_at_s, free
-        now_s = clock.ticks_s()
-        if now_s - looked_at_s >= 1.0:
-            looked_at_s, free = now_s, journal.stats().free_bytes
-        if free is None or free >= settings.disk_soft_bytes:
-            return None
-        words = f"{free >> 20} MiB are free on the journal's volume"
-        if free < settings.disk_hard_bytes:
-            return Unavailable(words, code="disk_full", retry_s=60.0)
-        if lane == "analytics":
-            code = "disk_nearly_full" if free < settings.disk_high_bytes else "analytics_paused"
-            return Unavailable(words, code=code, retry_s=60.0)
-        return None
-
-    return room
 
 
 def _prove_keys(keys: Keys, clock: Clock) -> None:
