@@ -239,7 +239,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   /** Needs the network anyway, so its code comes by it too: a page's first load is smaller by that much. */
   async function lookForLoss(): Promise<void> {
     const { lastSeq, suspects } = book.known();
-    if (!lease.holds() || (lastSeq === 0 && suspects.length === 0)) return;
+    if (closed || !lease.holds() || (lastSeq === 0 && suspects.length === 0)) return;
     try {
       if (!("csrfToken" in (await pass.ask()))) return;
       const { watchLoss } = await import("./loss");
