@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from sqlalchemy import select
 
 from holdfast.access.audit import note_for
 from holdfast.access.csrf import Csrf
@@ -29,7 +28,8 @@ from holdfast.core.errors import HoldfastError, Misconfigured
 from holdfast.events import marks
 from holdfast.events.applier import Applier
 from holdfast.events.backlog import Backlog
-from holdfast.events.devices import DeviceBook, Load, Ranges
+from holdfast.events.device_loader import device_loader
+from holdfast.events.devices import DeviceBook
 from holdfast.events.envelope import Judge
 from holdfast.events.erasing import Eraser, Person
 from holdfast.events.intake import Intake
@@ -59,7 +59,7 @@ from holdfast.learning.catalog import every_kind
 from holdfast.learning.forgetting import close_membership, forget, is_member
 from holdfast.learning.scrub import Scrubber
 from holdfast.settings import Settings
-from holdfast.store import schema, sqlite_reading
+from holdfast.store import sqlite_reading
 from holdfast.store.port import Store, Tx
 from holdfast.store.sqlite import SqliteStore
 from holdfast.web import page
@@ -81,8 +81,6 @@ LOGIN_PER_S: Final = 0.2
 LOGIN_BURST: Final = 10
 CROWD: Final = 8
 """From how many requests under way the applier paces itself behind intake."""
-LOAD_S: Final = 0.25
-"""How long a receipt may wait for what the store knows of a new device."""
 
 
 def make_keys(settings: Settings) -> Keys:
@@ -120,6 +118,11 @@ def read_store(settings: Settings) -> AbstractContextManager[Tx]:
     return sqlite_reading.reading(settings.folder / "store.sqlite3")
 
 
+def copy_store(settings: Settings, to: Path) -> None:
+    """Copy the store as it is at one moment, beside a running portal or without one."""
+    sqlite_reading.copy(settings.folder / "store.sqlite3", to)
+
+
 def sound(settings: Settings) -> list[str]:
     """What the engine itself finds wrong with the store's file."""
     return sqlite_reading.integrity(settings.folder / "store.sqlite3")
@@ -141,7 +144,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
     window = Window(settings.window_ids)
     _remember(window, journal, settings.window_ids)
     judge = Judge(catalog, enforce_org=settings.force_org_enforcement)
-    devices = DeviceBook(_device_loader(store, waiting, lambda: portal.applier.caught_up))
+    devices = DeviceBook(device_loader(store, waiting, lambda: portal.applier.caught_up))
     intake = Intake(
         journal,
         judge,
@@ -342,30 +345,6 @@ def _remember(window: Window, journal: Journal, size: int) -> None:
         if found.through <= after:
             break
         after = found.through
-
-
-def _device_loader(store: Store, waiting: Backlog, caught_up: Callable[[], bool]) -> Load:
-    """What the store knows of a device, where that and what was heard since start are the whole truth."""
-    table = schema.devices
-
-    async def load(org: str, user: str, device: str, generation: int, forgot: bool) -> Ranges | None:  # noqa: FBT001
-        # What waited in the journal at start is in no table yet: until it is, a gap might not be one.
-        if not caught_up() or (forgot and waiting.of(org) > 0) or store.stats().ok is False:
-            return None
-
-        def work(tx: Tx) -> Ranges:
-            statement = select(table.c.seqs).where(
-                table.c.user_id == user, table.c.device_id == device, table.c.generation == generation
-            )
-            rows = tx.rows(statement)
-            return [list(span) for span in rows[0].seqs] if rows else []
-
-        try:
-            return await asyncio.wait_for(store.read(org, work), LOAD_S)
-        except (HoldfastError, TimeoutError):
-            return None
-
-    return load
 
 
 def _prove_keys(keys: Keys, clock: Clock) -> None:

@@ -30,12 +30,14 @@ _JSON = click.option("--json", "json_", is_flag=True, help="Answer in JSON.")
 
 
 _LATER: Final = {
+    "backup": "holdfast.cli.backup:backup",
     "deadletters": "holdfast.cli.deadletters:deadletters",
     "doctor": "holdfast.cli.doctor:doctor",
     "erase": "holdfast.cli.erase:erase",
     "export": "holdfast.cli.erase:export",
     "rebuild": "holdfast.cli.rebuild:rebuild",
     "replay": "holdfast.cli.replay:replay",
+    "restore": "holdfast.cli.backup:restore",
     "verify": "holdfast.cli.verify:verify",
 }
 """Commands in modules of their own."""

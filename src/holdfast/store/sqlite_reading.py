@@ -62,6 +62,26 @@ def reading(path: Path) -> Iterator[Tx]:
         engine.dispose()
 
 
+def copy(path: Path, to: Path) -> None:
+    """Copy a store's file as it is at one moment, by SQLite's own backup. Raises Unavailable or Corrupt."""
+    source = f"file:{quote(str(path.resolve()))}?mode=ro"
+    try:
+        read = sqlite3.connect(source, uri=True, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
+        write = sqlite3.connect(to, isolation_level=None)
+        try:
+            read.execute("BEGIN")
+            read.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            # All at once: between steps another's write would begin it anew.
+            read.backup(write, pages=-1)
+            write.execute("PRAGMA journal_mode=DELETE")
+        finally:
+            write.close()
+            read.close()
+    except sqlite3.Error as fault:
+        raise translate(fault) from fault
+    to.chmod(0o600)
+
+
 def integrity(path: Path) -> list[str]:
     """What SQLite itself finds wrong with a file; empty when it is sound."""
     source = f"file:{quote(str(path.resolve()))}?mode=ro"
