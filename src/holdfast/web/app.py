@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
@@ -24,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from holdfast.access.principal import Principal
 from holdfast.core.errors import HoldfastError, Rejected, Unavailable
 from holdfast.web import problems
+from holdfast.web import query as query_string
 from holdfast.web.calls import Answer, Ask, Call
 from holdfast.web.guard import admit, require_store_well
 from holdfast.web.portal import Portal
@@ -83,7 +83,7 @@ class Door:
         if call.destructive:
             require_store_well(portal)
         body = await self._body(headers, receive) if call.body is not None else None
-        query = _query(call, scope["query_string"]) if call.query is not None else None
+        query = query_string.read(call.query, scope["query_string"]) if call.query is not None else None
         org = who.org if who is not None else None
         ask = Ask(portal, who, org, body, query, scope.get("path_params", {}), headers, client)
         result = await call.handler(ask)
@@ -248,25 +248,6 @@ def _headers(scope: Scope) -> dict[str, str]:
             text = f"{found[key]}; {text}" if key == "cookie" else f"{found[key]}, {text}"
         found[key] = text
     return found
-
-
-def _query(call: Call, raw: bytes) -> Any:  # noqa: ANN401
-    assert call.query is not None  # noqa: S101 - the caller looked
-    try:
-        pairs = parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, strict_parsing=bool(raw), max_num_fields=50
-        )
-    except (ValueError, UnicodeDecodeError):
-        raise Rejected("the query string can't be read", code="malformed") from None
-    values: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in values:
-            raise Rejected(f"the query names {name!r} twice", code="invalid")
-        values[name] = value
-    try:
-        return msgspec.convert(values, call.query, strict=False)
-    except msgspec.ValidationError as fault:
-        raise Rejected(f"the query is not right: {fault}", code="invalid") from None
 
 
 class _OtherMethod:

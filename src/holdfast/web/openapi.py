@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 
 from holdfast import __version__
-from holdfast.core.errors import CODES
 from holdfast.events.envelope import EventIn
 from holdfast.events.kind import Kind
 from holdfast.web import problems
@@ -102,6 +101,19 @@ def _query_parameters(
     ]
 
 
+_EVENT: Final = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "event": {"type": "string"},
+        "id": {"type": "string"},
+        "retry": {"type": "integer"},
+        "data": {"type": "string"},
+    },
+}
+"""One event of a stream, by the fields of the WHATWG's event stream format."""
+
+
 def _responses(call: Call, by_type: dict[Any, Any]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "As asked."}
     content: dict[str, Any] = {}
@@ -109,15 +121,15 @@ def _responses(call: Call, by_type: dict[Any, Any]) -> dict[str, Any]:
         if media.endswith("json") and call.returns is not None:
             content[media] = {"schema": by_type[call.returns]}
         elif not media.endswith("json"):
-            content[media] = {"schema": {"type": "string"}}
+            content[media] = {"schema": _EVENT if media == "text/event-stream" else {"type": "string"}}
     if content:
         good["content"] = content
     responses: dict[str, Any] = {str(status): good for status in (call.status, *call.also)}
     if call.etag:
         responses["304"] = {"description": "Nothing changed since the ETag named."}
     problem = {problems.MEDIA_TYPE: {"schema": by_type[problems.Problem]}}
-    for status in sorted({status for status, _ in CODES.values()}):
-        responses[str(status)] = {"description": "A problem document.", "content": problem}
+    # Which statuses those are, and what each means, is told by the codes.
+    responses["default"] = {"description": "A problem document.", "content": problem}
     return responses
 
 

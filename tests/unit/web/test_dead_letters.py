@@ -320,3 +320,10 @@ async def test_what_became_of_it_is_said(portal: House) -> None:
     await portal.service().post(f"{LETTERS}/{letter['id']}/discard", {"reason": "a course that never was"})
     (mine,) = (await portal.person("ada").get("/api/client/deadletters")).json()["items"]
     assert (mine["status"], mine["settledWhy"]) == ("discarded", "a course that never was")
+
+
+@pytest.mark.parametrize("value", ["0.5", "1e9", "-3"])
+async def test_a_number_is_no_time_for_a_window(portal: House, value: str) -> None:
+    said = await portal.person("olu").get(f"{LETTERS}?to={value}")
+    assert said.status_code == 400
+    assert "'to' is no time" in said.json()["detail"]
