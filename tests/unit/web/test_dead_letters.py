@@ -325,5 +325,5 @@ async def test_what_became_of_it_is_said(portal: House) -> None:
 @pytest.mark.parametrize("value", ["0.5", "1e9", "-3"])
 async def test_a_number_is_no_time_for_a_window(portal: House, value: str) -> None:
     said = await portal.person("olu").get(f"{LETTERS}?to={value}")
-    assert said.status_code == 400
+    assert said.status_code == 422
     assert "'to' is no time" in said.json()["detail"]

@@ -18,6 +18,8 @@ ASSET_HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     # Private: who may read a course is decided per person, so no shared cache may answer.
     "Cache-Control": "private, max-age=3600, stale-while-revalidate=86400",
+    # On a shared device the browser's own cache must not hand one learner's figure to the next.
+    "Vary": "Cookie",
 }
 
 
