@@ -42,6 +42,7 @@ BENCHES: Final = {
     "memory": Bench("bench.memory", "what a served portal holds, idle and after traffic"),
     "growth": Bench("bench.growth", "the cost of one event, from ten thousand to five million"),
     "outbox": Bench("bench.outbox", "the browser's outbox, against four others in the same Chromium"),
+    "health": Bench("bench.health", "the stream of health, against nginx with nchan"),
     "soak": Bench("bench.memory", "ten minutes of light load; only with --soak, or by name", "soak"),
 }
 ONLY_ASKED: Final = ("soak",)

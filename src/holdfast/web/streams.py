@@ -137,6 +137,7 @@ class Streams:
         self.telling = telling
         self.clock = clock
         self.limits = limits
+        self.open = 0
         self.lagging = 0
         self.draining = False
         self._audience = audience
@@ -149,11 +150,6 @@ class Streams:
         self._opened = self._turned_away = self._evicted = self._rejected = 0
         head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
         self._head = f"HTTP/1.1 200 OK\r\ncontent-type: {MEDIA_TYPE}\r\n{head}connection: close\r\n"
-
-    @property
-    def open(self) -> int:
-        """How many there are."""
-        return sum(map(len, self._seats))
 
     def stats(self) -> StreamStats:
         """The streams' condition."""
@@ -205,6 +201,7 @@ class Streams:
         stream.whom, stream.user, stream.seat = whom, user, (self._turn - 1) % BEAT_S
         stream.ends_s = self.clock.ticks_s() + self.limits.age_s * random.uniform(*AGE_SHARE)  # noqa: S311
         self._seats[stream.seat][stream] = None
+        self.open += 1
         if user:
             self._per_user[user] = self._per_user.get(user, 0) + 1
         first = self.feed.join(whom.topic, stream, last_id)
@@ -284,7 +281,8 @@ class Streams:
         """A stream's connection is no more."""
         if stream.seat < 0 or stream.whom is None:
             return
-        self._seats[stream.seat].pop(stream, None)
+        del self._seats[stream.seat][stream]
+        self.open -= 1
         self.feed.leave(stream.whom.topic, stream)
         if stream.user:
             rest = self._per_user.pop(stream.user, 1) - 1
