@@ -180,7 +180,7 @@ def _draining(page: Page, scale: Scale) -> Figure:
         name="10,000 waiting events through the real server",
         unit="s",
         how="Kept, the page loaded anew, signed in, sent: until nothing waits. The portal is the real one, "
-        "its rate limit raised. Small runs, Workbox's (a twentieth) and PouchDB's (a tenth) are put in proportion.",
+        "its rate limit raised. Small runs, Workbox's (a twentieth) and PouchDB's (a tenth) in proportion.",
         ours=found["ours"],
         peer_is=PEERS["idb"],
         peer=found["idb"],
