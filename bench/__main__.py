@@ -39,6 +39,7 @@ BENCHES: Final = {
     "journal": Bench("bench.journalling", "the journal alone, against a raw write of the same bytes"),
     "recovery": Bench("bench.recovering", "scanning a journal, and a start with much to apply"),
     "apply": Bench("bench.applying", "batches into SQLite, against a bare executemany of the same rows"),
+    "replay": Bench("bench.replaying", "replaying, against applying the same events the first time"),
     "memory": Bench("bench.memory", "what a served portal holds, idle and after traffic"),
     "growth": Bench("bench.growth", "the cost of one event, from ten thousand to five million"),
     "outbox": Bench("bench.outbox", "the browser's outbox, against four others in the same Chromium"),

@@ -23,13 +23,17 @@ from holdfast.journal.segment import owner
 from holdfast.store import schema
 from holdfast.store.port import Change, Tx
 
-CHUNK: Final = 1000
+CHUNK: Final = 2000
 """Most events in one part of a replay."""
 READ: Final = 2000
 """Records read from the journal at a time."""
-_NOT_WATCHED: Final = ("marks", "ledger", "dead_letters", "audit", "replay_jobs", "assets")
+_NOT_WATCHED: Final = ("marks", "ledger", "dead_letters", "audit", "replay_jobs", "erasures", "assets")
+_GROUND: Final = ("courses", "lessons", "memberships")
+"""No event changes these, and to watch a table costs each part of a replay."""
 WATCHED: Final = tuple(
-    table for table in schema.metadata.sorted_tables if "org_id" in table.c and table.name not in _NOT_WATCHED
+    table
+    for table in schema.metadata.sorted_tables
+    if "org_id" in table.c and table.name not in (*_NOT_WATCHED, *_GROUND)
 )
 """What events may change, and what tells if anything of another org came along."""
 
