@@ -34,30 +34,19 @@ _SHAPES: Final = ((8, 100), (256, 1))
 
 
 class Noting(OsDisk):
-    """The machine's disk, which remembers what was written between one sync and the next."""
+    """The machine's disk, which remembers what was written with each sync."""
 
     def __init__(self) -> None:
         """Nothing written yet."""
-        self.groups: list[bytes] = []
-        self._since: list[bytes] = []
+        self.groups: list[Sequence[bytes]] = []
 
-    def write(self, fd: int, data: bytes | memoryview, offset: int) -> int:
-        """pwrite(2)."""
-        written = super().write(fd, data, offset)
-        self._since.append(bytes(data[:written]) if written < len(data) else _whole(data))
-        return written
-
-    def sync(self, fd: int) -> None:
-        """fdatasync(2)."""
-        super().sync(fd)
-        self.groups.append(self._since[0] if len(self._since) == 1 else b"".join(self._since))
-        self._since = []
-
-
-def _whole(data: bytes | memoryview) -> bytes:
-    """The bytes behind a view of all of them, without a copy."""
-    behind = data.obj if isinstance(data, memoryview) else data
-    return behind if isinstance(behind, bytes) and len(behind) == len(data) else bytes(data)
+    def write_synced(self, fd: int, parts: Sequence[bytes], offset: int) -> int:
+        """Write, sync, note."""
+        wrote = super().write_synced(fd, parts, offset)
+        if wrote < sum(map(len, parts)):
+            raise RuntimeError("the disk took less than all of a group")
+        self.groups.append(parts)
+        return wrote
 
 
 def run(scale: Scale) -> list[Figure]:
@@ -94,7 +83,7 @@ def _measure(folder: Path, events: list[Event], appenders: int, per_frame: int, 
             took_s = time.perf_counter() - began
         finally:
             journal.close()
-        groups[:] = disk.groups
+        groups[:] = [b"".join(parts) for parts in disk.groups]
         sizes.append(len(groups))
         return len(events) / took_s
 

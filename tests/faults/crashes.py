@@ -99,7 +99,7 @@ class Disks:
             file.durable, file.pending = file.now(), []
             self.acked |= {
                 record.position: record.data
-                for _, record in segment.records(file.durable)
+                for _, record in segment.records(_committed(file.durable))
                 if record is not None
             }
         else:
@@ -156,6 +156,12 @@ class Disks:
             for at in range(0, longest, SECTOR_BYTES)
         )
         return text[:size]
+
+
+def _committed(text: bytes) -> bytes:
+    """Up to the last commit line's end: a write that came up short was synced, and answered for nothing."""
+    at = text.rfind(segment.COMMIT)
+    return text[: text.find(b"\n", at) + 1] if at >= 0 else b""
 
 
 def _after(text: bytes, calls: Sequence[Call]) -> bytes:

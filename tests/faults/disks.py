@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from holdfast.journal.disk import OsDisk
+from holdfast.journal.disk import OsDisk, Unsynced
 
 
 class QuickDisk(OsDisk):
     """The machine's disk without its syncs, for tests that only look at what bytes say."""
+
+    def write_synced(self, fd: int, parts: Sequence[bytes], offset: int) -> int:
+        """Write, and trust the page cache."""
+        return self.write(fd, b"".join(parts), offset)
 
     def sync(self, fd: int) -> None:
         """Trust the page cache."""
@@ -24,7 +28,8 @@ class QuickDisk(OsDisk):
 class FailingDisk(OsDisk):
     """Fails the calls that `plan` says: it gets a call's name and number (from 1) and may raise.
 
-    A plan may also return a number: a write then writes only that many bytes.
+    A plan may also return a number: a write then writes only that many bytes. A write that syncs is
+    a `write` to the plan, and then a `sync`.
     """
 
     def __init__(self, plan: Callable[[str, int], int | None] = lambda _, __: None) -> None:
@@ -49,6 +54,21 @@ class FailingDisk(OsDisk):
         if most is None:
             return super().write(fd, data, offset)
         return super().write(fd, data[:most], offset) if most else 0
+
+    def write_synced(self, fd: int, parts: Sequence[bytes], offset: int) -> int:
+        """Ask twice, then write and sync; a sync that is to fail leaves what was written in the file."""
+        most = self._ask("write")
+        if most == 0:
+            return 0
+        if most is not None:
+            parts = [b"".join(parts)[:most]]
+        self.synced.append(fd)
+        try:
+            self._ask("sync")
+        except OSError as fault:
+            super().write(fd, b"".join(parts), offset)
+            raise Unsynced(fault.errno, fault.strerror) from fault
+        return super().write_synced(fd, parts, offset)
 
     def sync(self, fd: int) -> None:
         """Ask, then sync."""
@@ -140,6 +160,21 @@ class RecordingDisk(FailingDisk):
         """Write, and note what was written."""
         wrote = super().write(fd, data, offset)
         self.log.append(Call("write", file=self._file(fd), offset=offset, data=bytes(data[:wrote])))
+        return wrote
+
+    def write_synced(self, fd: int, parts: Sequence[bytes], offset: int) -> int:
+        """Write and sync, and note both: a crash may fall between them."""
+        data, file = b"".join(parts), self._file(fd)
+        try:
+            wrote = super().write_synced(fd, parts, offset)
+        except Unsynced:
+            left = os.fstat(fd).st_size - offset
+            self.log.append(Call("write", file=file, offset=offset, data=data[:left]))
+            self.log.append(Call("sync", file=file, failed=True))
+            raise
+        if wrote:
+            self.log.append(Call("write", file=file, offset=offset, data=data[:wrote]))
+            self.log.append(Call("sync", file=file))
         return wrote
 
     def sync(self, fd: int) -> None:

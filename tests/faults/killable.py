@@ -23,7 +23,7 @@ import os
 import select
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -88,6 +88,20 @@ class KillingDisk(OsDisk):
             super().write(fd, data[: len(data) // 2], offset)
             die()
         return super().write(fd, data, offset)
+
+    def write_synced(self, fd: int, parts: Sequence[bytes], offset: int) -> int:
+        """Write and sync, or die before, or half-way, or between the two, or right after."""
+        data = b"".join(parts)
+        self._killer.passes("before-write")
+        if self._killer.at("within-write"):
+            super().write(fd, data[: len(data) // 2], offset)
+            die()
+        if self._killer.at("between-write-and-sync"):
+            super().write(fd, data, offset)
+            die()
+        wrote = super().write_synced(fd, parts, offset)
+        self._killer.passes("after-sync")
+        return wrote
 
     def sync(self, fd: int) -> None:
         """Sync, or die before, or right after."""

@@ -6,9 +6,15 @@ crash may leave behind.
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+
+class Unsynced(OSError):
+    """A file took bytes, and they may not be on the device: what a failed sync means."""
 
 
 class Disk(Protocol):
@@ -20,6 +26,15 @@ class Disk(Protocol):
 
     def write(self, fd: int, data: bytes | memoryview, offset: int) -> int:
         """Write at an offset; may write less than asked, and says how much."""
+        ...
+
+    def write_synced(self, fd: int, parts: Sequence[bytes], offset: int) -> int:
+        """Write parts, one after another, at a file's end, and return when they are on the device.
+
+        May write less than asked, and says how much; so much is on the device. Raises Unsynced when
+        the file may have taken some of it and the device may not, and another OSError only when the
+        file is as it was.
+        """
         ...
 
     def sync(self, fd: int) -> None:
@@ -47,8 +62,17 @@ class Disk(Protocol):
         ...
 
 
+_MOST_PARTS: Final = 1024
+"""IOV_MAX on Linux: with more, pwritev(2) fails."""
+_NOT_KNOWN: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+"""How a kernel or a file system refuses a flag it does not know."""
+
+
 class OsDisk:
     """The machine's own disk."""
+
+    at_once: bool = hasattr(os, "RWF_DSYNC")
+    """Whether to write and sync in one call. Python's lock is then waited for once and not twice."""
 
     def open(self, path: Path, *, create: bool) -> int:
         """Open for reading and writing, private to this user."""
@@ -58,6 +82,24 @@ class OsDisk:
     def write(self, fd: int, data: bytes | memoryview, offset: int) -> int:
         """pwrite(2)."""
         return os.pwrite(fd, data, offset)
+
+    def write_synced(self, fd: int, parts: Sequence[bytes], offset: int) -> int:
+        """pwritev(2) with RWF_DSYNC; where that is not known, pwrite(2) and fdatasync(2)."""
+        if self.at_once:
+            try:
+                return os.pwritev(fd, parts[:_MOST_PARTS], offset, os.RWF_DSYNC)
+            except OSError as fault:
+                if _may_have_grown(fd, offset):
+                    raise Unsynced(fault.errno, fault.strerror) from fault
+                if fault.errno not in _NOT_KNOWN:
+                    raise
+                self.at_once = False
+        wrote = os.pwrite(fd, b"".join(parts), offset)
+        try:
+            os.fdatasync(fd)
+        except OSError as fault:
+            raise Unsynced(fault.errno, fault.strerror) from fault
+        return wrote
 
     def sync(self, fd: int) -> None:
         """fdatasync(2)."""
@@ -86,6 +128,14 @@ class OsDisk:
     def close(self, fd: int) -> None:
         """close(2)."""
         os.close(fd)
+
+
+def _may_have_grown(fd: int, size: int) -> bool:
+    """Whether a file is longer than it was: a write that was refused leaves its size alone."""
+    try:
+        return os.fstat(fd).st_size > size
+    except OSError:
+        return True
 
 
 def make_folder(folder: Path, disk: Disk) -> None:

@@ -16,6 +16,7 @@ import fcntl
 import os
 import threading
 import time
+from asyncio import get_running_loop
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,10 +25,10 @@ import structlog
 
 from holdfast.core.clock import Clock, SystemClock, rfc3339
 from holdfast.core.errors import Conflict, HoldfastError, Unavailable
-from holdfast.journal import segment
-from holdfast.journal.disk import Disk, OsDisk, make_folder
+from holdfast.journal import gather, segment
+from holdfast.journal.disk import Disk, OsDisk, Unsynced, make_folder
 from holdfast.journal.erasing import Replace, put, rewrite
-from holdfast.journal.gather import Gathering, Group, Waiting
+from holdfast.journal.gather import Gathering, Group
 from holdfast.journal.port import NOTHING_ERASED, Counts, Erased, Finding, JournalStats, Slice
 from holdfast.journal.reader import Reader
 from holdfast.journal.record import Event
@@ -87,6 +88,7 @@ class FileJournal:
         self._writing_bytes = 0
         self._too_much = False
         self._closing = False
+        self._closed = False
         self._seal_asked = False
         self._idle = False
         self._lock = threading.RLock()
@@ -99,17 +101,25 @@ class FileJournal:
 
     def append(self, events: Sequence[Event]) -> asyncio.Future[int]:
         """Write the events as one frame; see the port."""
-        loop = asyncio.get_running_loop()
+        if self._closing or self._too_much:
+            raise self._refusal()
+        loop = get_running_loop()
         done: asyncio.Future[int] = loop.create_future()
-        with self._lock:
-            if self._closing or self._too_much:
-                raise self._refusal()
-            if self._gathering.add(events, done, loop):
-                self._word()
-                self._too_much = self._waiting_bytes > self._waiting_limit_bytes
-            if self._idle:
+        # No lock up to here: it would cost a lone event as much as all the rest of this.
+        came = self._gathering.came
+        came.append((events, done, loop))
+        number = len(came)
+        if len(events) >= gather.WORTH_WORDING or number >= gather.WORDED_TOGETHER:
+            self._word_all()
+        if self._idle:
+            with self._gate:
                 self._idle = False
                 self._gate.notify()
+        elif number == 1:
+            # The writer is at the disk: what else comes in this turn of the loop is worded with it.
+            loop.call_soon(self._word_all)
+        if self._closed:
+            self._refuse_late()
         return done
 
     def _refusal(self) -> Unavailable:
@@ -117,10 +127,9 @@ class FileJournal:
             return Unavailable("the journal is closing", code="draining")
         return Unavailable("too much waits for the disk", code="queue_full", retry_s=1.0)
 
-    @property
-    def _waiting_bytes(self) -> int:
-        """Taken in and not yet durable; the lock is held."""
-        return self._gathering.size_bytes + self._writing_bytes
+    def _weigh(self) -> None:
+        """See whether too much waits; the lock is held."""
+        self._too_much = self._gathering.worded_bytes + self._writing_bytes > self._waiting_limit_bytes
 
     def read(self, after: int, limit: int, lane: str | None = None) -> Slice:
         """Durable records after a position; see the port."""
@@ -146,7 +155,7 @@ class FileJournal:
                 head=self._reader.head,
                 bytes=self._reader.size_bytes,
                 segments=self._reader.number,
-                waiting_bytes=self._waiting_bytes,
+                waiting_bytes=self._gathering.size_bytes + self._writing_bytes,
                 sync_p99_ms=times[int(len(times) * 0.99)] if times else None,
                 free_bytes=free,
                 scars=self._reader.scars,
@@ -170,6 +179,8 @@ class FileJournal:
             self._closing = True
             self._gate.notify()
         self._writer.join()
+        self._closed = True
+        self._refuse_late()
         if self._fd is not None:
             with contextlib.suppress(OSError):  # every frame in it was synced
                 self._disk.close(self._fd)
@@ -213,15 +224,14 @@ class FileJournal:
     def _write_forever(self) -> None:
         while True:
             with self._gate:
-                while not (self._gathering or self._closing or self._seal_asked):
-                    self._idle = True
+                while self._nothing_to_do():
                     if not self._gate.wait(HEAL_S if self._fault else None) and self._fault:
                         break
                 self._idle = False
                 if not self._gathering and self._closing:
                     return
                 heal = self._fault is not None and not self._gathering
-                if self._gathering.loose:
+                if self._gathering.came:
                     self._word()
                 group = self._gathering.take()
                 self._writing_bytes = group.size_bytes
@@ -233,15 +243,33 @@ class FileJournal:
             if seal or self._end_bytes >= self._segment_bytes:
                 self._roll(self._end_bytes)
 
+    def _nothing_to_do(self) -> bool:
+        """Say so before looking: whoever appends from now on wakes the writer. The lock is held."""
+        self._idle = True
+        return not (self._gathering or self._closing or self._seal_asked)
+
+    def _word_all(self) -> None:
+        """Word what came, beside the writer; nothing is left to do if the writer did it."""
+        if self._gathering.came:
+            with self._lock:
+                self._word()
+                self._weigh()
+
     def _word(self) -> None:
-        """Word what is loose; the lock is held."""
+        """Word what came; the lock is held."""
         try:
             self._gathering.word(rfc3339(self._clock.now_s()).encode())
         except Exception as fault:
-            # Some of it may be in a group already; and neither an appender nor the writer may fall over it.
+            # Neither an appender nor the writer may fall over it, nor those who came before or after.
             log.exception("journal lines could not be worded")
             error = Unavailable(f"the journal failed: {fault}", code="unknown_outcome", retry_s=1.0)
-            _answer_all(self._gathering.drop(), error)
+            self._gathering.drop().answer(error)
+
+    def _refuse_late(self) -> None:
+        """Answer who appended while the writer left."""
+        with self._lock:
+            self._gathering.lift()
+            self._gathering.drop().answer(self._refusal())
 
     def _write_group(self, group: Group) -> None:
         error: HoldfastError | None = None
@@ -255,7 +283,7 @@ class FileJournal:
             error = Unavailable(f"the journal's writer failed: {fault}", code="unknown_outcome", retry_s=1.0)
         with self._gate:
             self._writing_bytes = 0
-            self._too_much = self._waiting_bytes > self._waiting_limit_bytes
+            self._weigh()
             if error is None:
                 self._fault = None
             else:
@@ -264,7 +292,7 @@ class FileJournal:
         if error is None and group.waiting:
             for heard in self._listeners:
                 heard()
-        _answer_all(group.waiting, error)
+        group.answer(error)
 
     def _commit(self, group: Group) -> None:
         if self._fd is None:
@@ -276,15 +304,8 @@ class FileJournal:
             last, group.events, group.size_bytes, group.hash.hexdigest(), group.orgs, self._sha
         )
         start = self._end_bytes
-        end = self._write_all(fd, b"".join([*group.texts, commit]), start)
         began = time.perf_counter()
-        try:
-            self._disk.sync(fd)
-        except OSError as fault:
-            self._abandon(fd, start)
-            raise Unavailable(
-                f"the disk failed to sync: {fault.strerror}", code="unknown_outcome", retry_s=1.0
-            ) from fault
+        end = self._write_all(fd, [*group.texts, commit], start)
         with self._gate:
             self._sync_ms.append((time.perf_counter() - began) * 1000)
             self._end_bytes = end
@@ -292,17 +313,24 @@ class FileJournal:
             segment.add(group.orgs, self._counts)
             self._reader.grow(last, end, group.orgs, sha)
 
-    def _write_all(self, fd: int, data: bytes, start: int) -> int:
-        """Write all of it or cut back to `start`: a short write is how a full disk begins."""
-        view = memoryview(data)
+    def _write_all(self, fd: int, parts: list[bytes], start: int) -> int:
+        """Write and sync all of it, or nothing that counts; where it ends.
+
+        A short write is how a full disk begins: it is cut back to `start`.
+        """
         at = start
         try:
-            while view:
-                wrote = self._disk.write(fd, view, at)
+            while parts:
+                wrote = self._disk.write_synced(fd, parts, at)
                 if wrote == 0:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - as the disk would
                 at += wrote
-                view = view[wrote:]
+                parts = _after(parts, wrote)
+        except Unsynced as fault:
+            self._abandon(fd, start)
+            raise Unavailable(
+                f"the disk failed to sync: {fault.strerror}", code="unknown_outcome", retry_s=1.0
+            ) from fault
         except OSError as fault:
             try:
                 self._disk.truncate(fd, start)
@@ -358,24 +386,11 @@ class FileJournal:
             self._disk.close(old)
 
 
-def _answer_all(waiting: list[Waiting], error: HoldfastError | None) -> None:
-    """Answer who waits, each on its own loop."""
-    loops = {loop for _, _, loop in waiting}
-    for loop in loops:
-        mine = waiting if len(loops) == 1 else [each for each in waiting if each[2] is loop]
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and its callers with it
-            loop.call_soon_threadsafe(_answer, mine, error)
-
-
-def _answer(waiting: list[Waiting], error: HoldfastError | None) -> None:
-    for done, first, _ in waiting:
-        if done.done():  # cancelled, or told already that it could not be worded
-            continue
-        if error is None:
-            done.set_result(first)
-        else:
-            done.set_exception(error)
-            done.exception()  # seen: a caller that went away must not leave a warning
+def _after(parts: list[bytes], wrote: int) -> list[bytes]:
+    """What is left to write; nearly always nothing."""
+    if wrote == sum(map(len, parts)):
+        return []
+    return [b"".join(parts)[wrote:]]
 
 
 def _lock(folder: Path) -> int:

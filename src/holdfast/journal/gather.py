@@ -1,38 +1,48 @@
 """What gathers while the writer is at the disk: frames are worded and hashed beside its sync.
 
-A group is one write and one sync. Whoever appends words what it brought, so that the writer, back
-from the disk, finds lines and their digest ready; frames of a few events gather until there are
-enough of them to be worded together, which costs a third of wording them one by one.
+A group is one write and one sync. Frames come in without a lock, for each of them is one step of the
+event loop; they are worded many at a time, which costs half of wording them one by one, and mostly by
+whoever appends, so that the writer, back from the disk, finds lines and their digest ready.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import accumulate, chain
 from typing import Final
 
+from holdfast.core.errors import HoldfastError
 from holdfast.journal import segment
 from holdfast.journal.port import Counts
 from holdfast.journal.record import Event
 
-WORDED_TOGETHER: Final = 32
-"""Loose events that are worded without waiting for the writer to ask for them."""
+WORDED_TOGETHER: Final = 128
+"""So many frames are worded without waiting for anybody to ask: only what is worded is weighed."""
+WORTH_WORDING: Final = 8
+"""A frame of so many events is worded as it comes."""
 
-
-Waiting = tuple["asyncio.Future[int]", int, asyncio.AbstractEventLoop]
-"""Who waits for a frame, its first position, and where it waits. A bare tuple: one is made an event."""
+Came = tuple[Sequence[Event], "asyncio.Future[int]", asyncio.AbstractEventLoop]
+"""A frame, who waits for it, and where. A bare tuple: one is made an event."""
 
 
 class Group:
     """Lines that go to the disk together; without any, an empty frame."""
 
-    __slots__ = ("events", "hash", "last", "orgs", "size_bytes", "texts", "waiting")
+    __slots__ = ("events", "firsts", "hash", "last", "loops", "orgs", "size_bytes", "texts", "waiting")
 
     def __init__(self) -> None:
         """Nothing gathered yet."""
-        self.waiting: list[Waiting] = []
+        self.waiting: list[asyncio.Future[int]] = []
+        """Who waits for its frames."""
+        self.firsts: list[int] = []
+        """Their first positions, in the same order."""
+        self.loops: set[asyncio.AbstractEventLoop] = set()
+        """Where they wait: nearly always one place."""
         self.texts: list[bytes] = []
         self.hash = sha256()
         self.orgs: Counts = {}
@@ -41,30 +51,46 @@ class Group:
         """Its last position, once it has any."""
         self.size_bytes = 0
 
+    def answer(self, error: HoldfastError | None) -> None:
+        """Answer who waits, each on its own loop."""
+        for loop in self.loops:
+            mine = list(zip(self.waiting, self.firsts, strict=True))
+            if len(self.loops) > 1:
+                mine = [each for each in mine if each[0].get_loop() is loop]
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and its callers with it
+                loop.call_soon_threadsafe(_answer, mine, error)
+
+
+def _answer(waiting: list[tuple[asyncio.Future[int], int]], error: HoldfastError | None) -> None:
+    for done, first in waiting:
+        if done.done():  # cancelled
+            continue
+        if error is None:
+            done.set_result(first)
+        else:
+            done.set_exception(error)
+            done.exception()  # seen: a caller that went away must not leave a warning
+
 
 class Gathering:
-    """The groups that wait for the writer, in order. Its owner holds a lock around each call."""
+    """The groups that wait for the writer, in order. Its owner holds a lock around each call.
+
+    Only `came` takes frames at any time, from any thread: a deque's ends are safe.
+    """
 
     def __init__(self, after: int, most: int) -> None:
         """`after`: positions begin beyond it. `most`: a group with so many events is full."""
+        self.came: deque[Came] = deque()
         self._next = after + 1
         self._most = most
         self._full: deque[Group] = deque()
         self._open = Group()
-        self._loose: list[tuple[Sequence[Event], asyncio.Future[int], asyncio.AbstractEventLoop]] = []
-        self._loose_events = 0
+        self._loose: list[Came] = []
+        """What is in hand, to be worded."""
 
     def __bool__(self) -> bool:
         """Whether anybody waits."""
-        return bool(self._loose or self._open.waiting or self._full)
-
-    def add(
-        self, events: Sequence[Event], done: asyncio.Future[int], loop: asyncio.AbstractEventLoop
-    ) -> bool:
-        """One more frame. Whether there is enough now to `word` it."""
-        self._loose.append((events, done, loop))
-        self._loose_events += len(events)
-        return self._loose_events >= WORDED_TOGETHER
+        return bool(self.came or self._open.waiting or self._full)
 
     def take(self) -> Group:
         """What the writer is to write next: the oldest full group, or what is worded; it may be empty."""
@@ -73,53 +99,60 @@ class Gathering:
         group, self._open = self._open, Group()
         return group
 
-    @property
-    def loose(self) -> bool:
-        """Whether there is something to `word`."""
-        return bool(self._loose)
+    def lift(self) -> None:
+        """Take what came in hand, in its order."""
+        self._loose += [self.came.popleft() for _ in range(len(self.came))]
 
-    def drop(self) -> list[Waiting]:
-        """Let go of what can't be worded, and say who waits for it."""
-        waiting: list[Waiting] = [(done, 0, loop) for _, done, loop in self._loose]
+    def drop(self) -> Group:
+        """Let go of what is in hand, and say who waits for it."""
+        dropped = Group()
+        for _, done, loop in self._loose:
+            dropped.waiting.append(done)
+            dropped.firsts.append(0)
+            dropped.loops.add(loop)
         self._loose.clear()
-        self._loose_events = 0
-        return waiting
+        return dropped
 
     def word(self, received_at: bytes) -> None:
-        """Give what is loose its positions and its lines, and its place in a group."""
-        waiting: list[Waiting] = []
-        events: list[Event] = []
-        at = self._next
-        for some, done, loop in self._loose:
-            waiting.append((done, at, loop))
-            at += len(some)
-            events += some
-            if self._open.events + len(events) >= self._most:
-                self._put(waiting, events, received_at)
+        """Give what came its positions and its lines, and its place in a group."""
+        self.lift()
+        loose = self._loose
+        while loose:
+            ends = list(accumulate([len(events) for events, _, _ in loose], initial=self._open.events))
+            fits = bisect_left(ends, self._most, 1)
+            self._put(loose[:fits], received_at)
+            del loose[:fits]
+            if self._open.events >= self._most:
                 self._full.append(self._open)
                 self._open = Group()
-                waiting, events = [], []
-        if waiting:
-            self._put(waiting, events, received_at)
-        self._loose.clear()
-        self._loose_events = 0
 
-    def _put(self, waiting: list[Waiting], events: list[Event], received_at: bytes) -> None:
+    def _put(self, frames: list[Came], received_at: bytes) -> None:
         group = self._open
+        each, waiting, loops = zip(*frames, strict=True)
+        events = list(chain.from_iterable(each))
+        firsts = list(accumulate(map(len, each), initial=self._next))
+        after = firsts.pop()
         if events:
-            _, orgs, lanes, _, datas = zip(*events, strict=True)
-            text = segment.event_lines(self._next, received_at, datas)
+            text = segment.event_lines(self._next, received_at, [event[4] for event in events])
+            segment.count([event[1] for event in events], [event[2] for event in events], group.orgs)
             group.hash.update(text)
-            segment.count(orgs, lanes, group.orgs)
             group.texts.append(text)
             group.size_bytes += len(text)
             group.events += len(events)
-            self._next += len(events)
-            group.last = self._next - 1
-        group.waiting += waiting  # last: who waits is answered for what stands in the group
+            self._next = after
+            group.last = after - 1
+        # Last: who waits is answered for what stands in the group.
+        group.waiting += waiting
+        group.firsts += firsts
+        group.loops.update(loops)
+
+    @property
+    def worded_bytes(self) -> int:
+        """Of the lines that wait here."""
+        return self._open.size_bytes + sum(each.size_bytes for each in self._full)
 
     @property
     def size_bytes(self) -> int:
         """Of all that waits here."""
-        worded = self._open.size_bytes + sum(each.size_bytes for each in self._full)
-        return worded + sum(len(event.data) for events, _, _ in self._loose for event in events)
+        loose = list(self.came)
+        return self.worded_bytes + sum(len(event.data) for events, _, _ in loose for event in events)

@@ -24,7 +24,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from itertools import chain, repeat
 from sys import byteorder
 from typing import Final
 from zlib import crc32
@@ -105,8 +104,8 @@ def event_lines(first: int, received_at: bytes, datas: Sequence[bytes]) -> bytes
     """The lines of events that follow one another: as `event_line`, for less than half its price."""
     if len(datas) < _FEW:
         return b"".join([event_line(at, received_at, data) for at, data in enumerate(datas, first)])
-    heads: list[bytes] = []
-    starts: list[int] = []
+    # A line is six pieces, of which three are the same in all lines: `pieces` has the places of a thousand.
+    texts: list[bytes] = []
     at, end = first, first + len(datas)
     while at < end:
         thousands, low = divmod(at, 1000)
@@ -114,17 +113,19 @@ def event_lines(first: int, received_at: bytes, datas: Sequence[bytes]) -> bytes
         begin = b'{"v":1,"p":"%013d' % thousands
         time = b'","t":"%b"' % received_at
         base = crc32(b"%b000%b" % (begin, time))
-        time += b',"c":"'
-        heads += [begin + digits + time for digits in _LOW[part]]
+        lows = _LOW[part]
+        some = datas[at - first : at - first + len(lows)]
         # Of two texts as long as each other, crc32(x) ^ crc32(y) depends on x ^ y alone.
-        starts += [base ^ change for change in _LOW_CHANGES[part]]
-        at = first + len(heads)
-    crcs = array("I", map(crc32, datas, starts))
-    if byteorder == "little":
-        crcs.byteswap()
-    hexes = crcs.tobytes().hex(",", crcs.itemsize).encode().split(b",")
-    pieces = zip(heads, hexes, repeat(b'","e":'), datas, repeat(b"}\n"))
-    return b"".join(chain.from_iterable(pieces))
+        crcs = array("I", map(crc32, some, [base ^ change for change in _LOW_CHANGES[part]]))
+        if byteorder == "little":
+            crcs.byteswap()
+        pieces = [begin, b"", time + b',"c":"', b"", b'","e":', b"", b"}\n"] * len(lows)
+        pieces[1::7] = lows
+        pieces[3::7] = crcs.tobytes().hex(",", crcs.itemsize).encode().split(b",")
+        pieces[5::7] = some
+        texts.append(b"".join(pieces))
+        at += len(lows)
+    return texts[0] if len(texts) == 1 else b"".join(texts)
 
 
 def _sealed_line(prefix: bytes, body: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from holdfast.core.errors import Unavailable
 from holdfast.events.devices import DeviceState
 from holdfast.events.intake import Counters, Intake
 from holdfast.events.window import Window
-from holdfast.journal.disk import OsDisk
+from holdfast.journal.disk import OsDisk, Unsynced
 from holdfast.journal.file import FileJournal
 from holdfast.journal.memory import MemoryJournal
 from tests.records import event_id, everything
@@ -300,17 +301,13 @@ class _Full(OsDisk):
 
     full = broken = False
 
-    def write(self, fd: int, data: bytes | memoryview, offset: int) -> int:
-        """Write, if it fits."""
+    def write_synced(self, fd: int, parts: Sequence[bytes], offset: int) -> int:
+        """Write and sync, if it fits, and unless it fails."""
         if self.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return super().write(fd, data, offset)
-
-    def sync(self, fd: int) -> None:
-        """Sync, or fail."""
         if self.broken:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        super().sync(fd)
+            raise Unsynced(errno.EIO, os.strerror(errno.EIO))
+        return super().write_synced(fd, parts, offset)
 
 
 @pytest.mark.parametrize("fault, code", [("full", "disk_full"), ("broken", "unknown_outcome")])

@@ -15,6 +15,7 @@ from holdfast.core.errors import Unavailable
 from holdfast.journal import file as engine
 from holdfast.journal import gather, segment
 from holdfast.journal.file import FileJournal
+from holdfast.journal.record import Event
 from tests.faults.disks import FailingDisk, QuickDisk, RecordingDisk
 from tests.records import event, events, everything, put, seal
 
@@ -334,3 +335,76 @@ async def test_closing_twice_is_closing_once(tmp_path: Path) -> None:
     journal = FileJournal(tmp_path / "logs", disk=QuickDisk())
     journal.close()
     journal.close()
+
+
+# Handing over
+
+
+async def test_a_writer_that_was_woken_for_nothing_is_woken_again(tmp_path: Path) -> None:
+    """It takes a frame before the appender's wake-up comes; that one must not be the last it hears."""
+    journal = FileJournal(tmp_path / "logs", disk=QuickDisk())
+
+    async def idle() -> None:
+        while not journal._idle:  # noqa: ASYNC110 - it has no event to say so
+            await asyncio.sleep(0.001)
+
+    for at in range(3):
+        await asyncio.wait_for(idle(), 10)
+        with journal._gate:
+            journal._idle = False
+            journal._gate.notify()
+        await asyncio.wait_for(idle(), 10)
+        assert await asyncio.wait_for(journal.append(events(at, 1)), 10) == at + 1
+    journal.close()
+
+
+@pytest.mark.parametrize("sizes", [(1,), (1, 9), (1, 1, 40, 3), (8,)], ids=str)
+async def test_frames_of_any_size_come_by_turns_and_each_hears_its_own_place(
+    tmp_path: Path, sizes: tuple[int, ...]
+) -> None:
+    journal = FileJournal(tmp_path / "logs", disk=QuickDisk())
+    given: dict[int, list[Event]] = {}
+
+    async def one(number: int) -> None:
+        for turn in range(20):
+            made = events(number * 10_000 + turn * 100, sizes[(number + turn) % len(sizes)])
+            given[await asyncio.wait_for(journal.append(made), 10)] = made
+
+    await asyncio.gather(*(one(number) for number in range(12)))
+    journal.close()
+    again = FileJournal(tmp_path / "logs", disk=QuickDisk())
+    wanted = [each.data for first in sorted(given) for each in given[first]]
+    assert [each.data for each in everything(again)] == wanted
+    assert sorted(given) == [1 + sum(len(given[b]) for b in given if b < a) for a in sorted(given)]
+    assert list(again.verify()) == []
+    again.close()
+
+
+async def test_a_crowd_that_is_not_worded_yet_is_weighed_all_the_same(tmp_path: Path) -> None:
+    """The writer is held at the disk, and no turn of the loop ends between two appends."""
+    journal = FileJournal(tmp_path / "logs", disk=QuickDisk(), waiting_bytes=20_000)
+    taken: list[asyncio.Future[int]] = []
+
+    def crowd() -> None:
+        for at in range(10 * gather.WORDED_TOGETHER):
+            taken.append(journal.append(events(at, 1)))  # noqa: PERF401 - as far as it gets
+
+    with journal._gate, pytest.raises(Unavailable) as refused:
+        crowd()
+    assert refused.value.code == "queue_full"
+    await asyncio.gather(*taken)
+    assert len(everything(journal)) == len(taken)
+    journal.close()
+
+
+async def test_who_appends_while_the_writer_leaves_is_refused_and_not_left_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = FileJournal(tmp_path / "logs", disk=QuickDisk())
+    await put(journal, events(0, 1))
+    journal.close()
+    monkeypatch.setattr(journal, "_closing", False)  # as it was when the appender looked
+    monkeypatch.setattr(FileJournal, "_refusal", lambda _: Unavailable("leaving", code="draining"))
+    with pytest.raises(Unavailable) as refused:
+        await asyncio.wait_for(journal.append(events(1, 1)), 10)
+    assert refused.value.code == "draining"
