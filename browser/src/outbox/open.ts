@@ -92,8 +92,16 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     void watch.refresh();
   }
 
+  /**
+   * What others said while this tab was frozen. Chromium lets a frozen tab hear them, but what it then begins
+   * in the database never ends, and nobody could write any more: so it is heeded once the tab runs again.
+   */
+  let unheeded: Message[] | undefined;
+
   function hear(message: Message): void {
-    if ("news" in message) {
+    if (unheeded) {
+      unheeded.push(message);
+    } else if ("news" in message) {
       heed(message.news);
       if (message.news.type === "added" && lease.holds()) {
         sender.added(message.news.entry.lane, isUrgent(message.news.entry));
@@ -208,6 +216,8 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       // What only this tab has goes first, and by this tab, whoever holds the lease.
       const mine = due(aside.of(lane));
       if (mine.length > 0 || !lease.holds() || !aside.isReadable()) return mine;
+      // The beat notices a database that was deleted, also where nothing is added after it.
+      if (book.known().suspects.length > 0) void lookForLoss();
       return due(await orUnsafe(shelves.waiting(lane, limit + skip.size), true));
     },
     async post(entries) {
@@ -321,7 +331,12 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     throw Object.assign(new Error("This device could not keep it."), { name: "NotKept", sentDirectly });
   }
 
-  const stopListening = page?.listen((change) => change !== "seen" && outbox.beacon());
+  const stopListening = page?.listen((change) => {
+    const heard = unheeded ?? [];
+    unheeded = change === "gone" ? heard : undefined;
+    if (!unheeded) heard.forEach(hear);
+    if (change !== "seen") outbox.beacon();
+  });
 
   const outbox: Outbox = {
     principal,

@@ -7,6 +7,7 @@ import {
   ADA,
   BreakableDatabases,
   completed,
+  FakeLocks,
   FakeMirror,
   FakeServer,
   ManualClock,
@@ -307,6 +308,18 @@ describe("a loss", () => {
     outbox.sendNow();
     await clock.pass(2_000);
     await untilTold(outbox);
+    expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[2, 2]], told: true }]);
+  });
+
+  it("is found also when nothing is added after it", async () => {
+    const outbox = await open({ locks: new FakeLocks() as unknown as LockManager });
+    await outbox.add(completed("one"));
+    await clock.pass(2_000);
+    server.behaviour = networkDown;
+    await outbox.add(completed("two"));
+    await disk.delete(NAME);
+    server.behaviour = () => undefined;
+    await clock.pass(30_000);
     expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[2, 2]], told: true }]);
   });
 

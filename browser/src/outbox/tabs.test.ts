@@ -197,6 +197,23 @@ describe("tabs that share an outbox", () => {
     expect([one.status.sendsHere, two.status.sendsHere]).toEqual([true, false]);
   });
 
+  it("begin nothing while they are frozen, and heed what they heard once they run again", async () => {
+    const page = new FakePage(true);
+    const frozen = await browser.tab({ page });
+    const other = await browser.tab({ page: new FakePage(true) });
+    await browser.clock.pass(6_000);
+    const heard: string[] = [];
+    frozen.subscribe(({ type }) => type === "status" || heard.push(type));
+    page.tell("gone");
+    await browser.clock.pass(10);
+    await other.add(completed("lesson"));
+    await browser.clock.pass(2_000);
+    expect([heard, frozen.status.backlog]).toEqual([[], 0]);
+    page.tell("seen");
+    await browser.clock.pass(10);
+    expect(heard).toEqual(["added", "settled", "drained"]);
+  });
+
   it("all send where there are no Web Locks, and nothing is applied twice", async () => {
     const [one, two] = [await browser.tab({ locks: null }), await browser.tab({ locks: null })];
     expect(sendersOf([one, two])).toBe(2);
