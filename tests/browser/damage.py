@@ -15,6 +15,14 @@ def database_files(profile: Path, port: int) -> list[Path]:
     return sorted(files, key=lambda each: -each.stat().st_size)
 
 
+def is_in_local_storage(profile: Path, text: str) -> bool:
+    """Whether a text has reached the disk there: Chromium keeps it in memory for some five seconds."""
+    folder = profile / "Default" / "Local Storage"
+    spelt = (text.encode(), text.encode("utf-16-le"))
+    contents = [each.read_bytes() for each in folder.rglob("*") if each.is_file()]
+    return any(each in content for content in contents for each in spelt)
+
+
 def _largest(profile: Path, port: int) -> Path:
     found = database_files(profile, port)
     assert found, "the origin has no database on the disk"
