@@ -38,14 +38,15 @@ class Noting(OsDisk):
 
     def __init__(self) -> None:
         """Nothing written yet."""
-        self.groups: list[Sequence[bytes]] = []
+        self.groups: list[tuple[int, int]] = []
+        """Where each begins, and how many bytes it has: the bytes themselves would be memory to find."""
 
     def write_synced(self, fd: int, parts: Sequence[bytes], offset: int) -> int:
         """Write, sync, note."""
         wrote = super().write_synced(fd, parts, offset)
         if wrote < sum(map(len, parts)):
             raise RuntimeError("the disk took less than all of a group")
-        self.groups.append(parts)
+        self.groups.append((offset, wrote))
         return wrote
 
 
@@ -83,7 +84,8 @@ def _measure(folder: Path, events: list[Event], appenders: int, per_frame: int, 
             took_s = time.perf_counter() - began
         finally:
             journal.close()
-        groups[:] = [b"".join(parts) for parts in disk.groups]
+        text = (at / segment.ACTIVE).read_bytes()
+        groups[:] = [text[start : start + size] for start, size in disk.groups]
         sizes.append(len(groups))
         return len(events) / took_s
 

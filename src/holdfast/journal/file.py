@@ -252,18 +252,21 @@ class FileJournal:
         """Word what came, beside the writer; nothing is left to do if the writer did it."""
         if self._gathering.came:
             with self._lock:
-                self._word()
+                group = self._word()
                 self._weigh()
+            if group is not None:
+                group.digest()
 
-    def _word(self) -> None:
-        """Word what came; the lock is held."""
+    def _word(self) -> Group | None:
+        """Word what came; the lock is held. The group that it is in, None where that failed."""
         try:
-            self._gathering.word(rfc3339(self._clock.now_s()).encode())
+            return self._gathering.word(rfc3339(self._clock.now_s()).encode())
         except Exception as fault:
             # Neither an appender nor the writer may fall over it, nor those who came before or after.
             log.exception("journal lines could not be worded")
             error = Unavailable(f"the journal failed: {fault}", code="unknown_outcome", retry_s=1.0)
             self._gathering.drop().answer(error)
+            return None
 
     def _refuse_late(self) -> None:
         """Answer who appended while the writer left."""
@@ -301,7 +304,7 @@ class FileJournal:
         assert fd is not None  # noqa: S101 - it was opened, or that raised
         last = group.last or self._reader.head
         commit, sha = segment.commit_line(
-            last, group.events, group.size_bytes, group.hash.hexdigest(), group.orgs, self._sha
+            last, group.events, group.size_bytes, group.digest(), group.orgs, self._sha
         )
         start = self._end_bytes
         began = time.perf_counter()

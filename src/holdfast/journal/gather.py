@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
@@ -21,8 +22,10 @@ from holdfast.journal import segment
 from holdfast.journal.port import Counts
 from holdfast.journal.record import Event
 
-WORDED_TOGETHER: Final = 128
-"""So many frames are worded without waiting for anybody to ask: only what is worded is weighed."""
+WORDED_TOGETHER: Final = 64
+"""So many frames are worded without waiting for anybody to ask: only what is worded is weighed. And an
+idle writer gets its first chance at Python's lock when they are hashed: a crowd is then two groups that
+take turns, one at the disk while the other gathers, and not one that waits for itself."""
 WORTH_WORDING: Final = 8
 """A frame of so many events is worded as it comes."""
 
@@ -33,7 +36,19 @@ Came = tuple[Sequence[Event], "asyncio.Future[int]", asyncio.AbstractEventLoop]
 class Group:
     """Lines that go to the disk together; without any, an empty frame."""
 
-    __slots__ = ("events", "firsts", "hash", "last", "loops", "orgs", "size_bytes", "texts", "waiting")
+    __slots__ = (
+        "_hash",
+        "_hashed",
+        "_hashing",
+        "events",
+        "firsts",
+        "last",
+        "loops",
+        "orgs",
+        "size_bytes",
+        "texts",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         """Nothing gathered yet."""
@@ -44,12 +59,25 @@ class Group:
         self.loops: set[asyncio.AbstractEventLoop] = set()
         """Where they wait: nearly always one place."""
         self.texts: list[bytes] = []
-        self.hash = sha256()
+        self._hash = sha256()
+        self._hashed = 0
+        self._hashing = threading.Lock()
         self.orgs: Counts = {}
         self.events = 0
         self.last = 0
         """Its last position, once it has any."""
         self.size_bytes = 0
+
+    def digest(self) -> str:
+        """Hash what is not hashed yet, in its order, from any thread; the sha256 of all of it, as hex.
+
+        Without the gathering's lock, which the writer may want: hashing lets go of Python's.
+        """
+        with self._hashing:
+            while self._hashed < len(self.texts):
+                self._hash.update(self.texts[self._hashed])
+                self._hashed += 1
+            return self._hash.hexdigest()
 
     def answer(self, error: HoldfastError | None) -> None:
         """Answer who waits, each on its own loop."""
@@ -113,11 +141,13 @@ class Gathering:
         self._loose.clear()
         return dropped
 
-    def word(self, received_at: bytes) -> None:
-        """Give what came its positions and its lines, and its place in a group."""
+    def word(self, received_at: bytes) -> Group:
+        """Give what came its positions and its lines, and its place in a group; the last such group."""
         self.lift()
         loose = self._loose
+        group = self._open
         while loose:
+            group = self._open
             ends = list(accumulate([len(events) for events, _, _ in loose], initial=self._open.events))
             fits = bisect_left(ends, self._most, 1)
             self._put(loose[:fits], received_at)
@@ -125,6 +155,7 @@ class Gathering:
             if self._open.events >= self._most:
                 self._full.append(self._open)
                 self._open = Group()
+        return group
 
     def _put(self, frames: list[Came], received_at: bytes) -> None:
         group = self._open
@@ -135,7 +166,6 @@ class Gathering:
         if events:
             text = segment.event_lines(self._next, received_at, [event[4] for event in events])
             segment.count([event[1] for event in events], [event[2] for event in events], group.orgs)
-            group.hash.update(text)
             group.texts.append(text)
             group.size_bytes += len(text)
             group.events += len(events)
