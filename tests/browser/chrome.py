@@ -62,6 +62,8 @@ class Tab:
     said: list[Any] = field(default_factory=list)
     """What the page told by `tell(…)`, in order."""
     crashed: bool = False
+    opened: bool = False
+    """Whether the test opened its outbox in it: then it is one of those that are used."""
 
     def begin(self, method: str, **params: Any) -> Future[dict[str, Any]]:  # noqa: ANN401 - as CDP has it
         return self.chrome.cdp.begin(method, params, sessionId=self.session)
@@ -195,8 +197,7 @@ class Chrome:
         port, path = port_file.read_text().split("\n")
         self.tabs, self._workers, self._versions = {}, {}, {}
         self._offline = offline
-        self.cdp = Talk(f"ws://127.0.0.1:{port}{path}")
-        self.cdp.on_event(self._hear)
+        self.cdp = Talk(f"ws://127.0.0.1:{port}{path}", self._hear)
         # Pages and workers alike are held until they know whether there is a network.
         self.cdp.call(
             "Target.setAutoAttach", {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}

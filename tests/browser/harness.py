@@ -142,6 +142,7 @@ class Learner:
         """A tab with the outbox open. `more`: parts that differ from the browser's own, as an expression."""
         tab = self.chrome.tab(f"{self.proxy.url}/test/page", "typeof openMine === 'function'")
         self._told.append(tab.said)
+        tab.opened = True
         self.open_in(tab, more)
         return tab
 

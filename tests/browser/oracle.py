@@ -112,7 +112,11 @@ def each_once(promises: Promises, served: Served, *, but_lost: int = 0) -> Verdi
     """Every saved event was applied, once; `but_lost`: so many at most may be reported lost instead."""
     settled(served)
     verdict = judge(promises, served.data)
-    assert not verdict.vanished, f"{len(verdict.vanished)} of {len(promises.saved)} saved events are nowhere"
+    nowhere = sorted((promises.saved[each].generation, promises.saved[each].seq) for each in verdict.vanished)
+    known = [(loss["generation"], loss["missing"]) for loss in promises.losses if loss["told"]]
+    assert not nowhere, (
+        f"of {len(promises.saved)} saved events these are nowhere: {nowhere}; reported: {known}"
+    )
     gone = verdict.reported_lost - verdict.applied
     assert len(gone) <= but_lost, f"{len(gone)} events are lost, though reported"
     if not but_lost:

@@ -18,6 +18,11 @@ window.signIn = async (email, password) => {
   return (await answer.json()).principal.userId;
 };
 
+window.signOut = async () => {
+  const { csrfToken } = await (await fetch("/api/auth/session")).json();
+  await fetch("/api/auth/logout", { method: "POST", headers: { "X-CSRF-Token": csrfToken } });
+};
+
 window.openMine = async (principal, more = {}) => {
   window.outbox = await openOutbox({ principal, fetch: (...asked) => fetch(...asked), ...tabParts(), ...more });
   outbox.subscribe((news) => {
@@ -27,15 +32,14 @@ window.openMine = async (principal, more = {}) => {
 
 /** As the portal's page does it: the worker is told whose outbox to send, and asked to do it. */
 window.withWorker = async (principal) => {
-  await navigator.serviceWorker.register("/sw.js");
-  await navigator.serviceWorker.ready;
+  // Of a place where no page is: it sends, and leaves this page's own requests alone.
+  const worker = await navigator.serviceWorker.register("/sw.js", { scope: "/test/worker/" });
   const registry = openRegistry(() => indexedDB);
   await registry.note(principal);
   await registry.setPresent(principal);
   // The worker sends for nobody who is not here: who signed out has left their work sealed.
   await (await caches.open(HERE_CACHE)).put(HERE_URL, new Response(markOf(principal)));
-  window.askForSync = async () =>
-    (await navigator.serviceWorker.ready).sync.register(tagOf(principal));
+  window.askForSync = () => worker.sync.register(tagOf(principal));
 };
 
 const bodies = {

@@ -197,6 +197,10 @@ class Proxy:
         """The link works, and no strike is left."""
         self._call(self._restore())
 
+    def open_again(self) -> None:
+        """The link works again; strikes go on."""
+        self._call(self._open_again())
+
     def refuse(self) -> None:
         """Every connection is cut, and every new one is refused."""
         self._call(self._refuse())
@@ -242,6 +246,9 @@ class Proxy:
     async def _restore(self) -> None:
         for strike in list(self._strikes):
             await self._lifted(strike)
+        await self._open_again()
+
+    async def _open_again(self) -> None:
         self._hung = False
         self._flows.set()
         await self._listen()

@@ -27,26 +27,23 @@ class Gone(Exception):
 
 
 class Talk:
-    """One socket to one browser. Events are heard in the order they came in, in a thread of their own."""
+    """One socket to one browser. Events are heard in the order they came in, in a thread of their own:
+    whoever hears may itself make calls."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, heard: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
         self._held = ExitStack()
         self._socket: ClientConnection = self._held.enter_context(
             connect(url, max_size=LARGEST_BYTES, open_timeout=CALL_S, ping_interval=None)
         )
         self._ids = itertools.count(1)
         self._asked: dict[int, Future[dict[str, Any]]] = {}
-        self._heard: list[Callable[[dict[str, Any]], None]] = []
+        self._heard = heard
         self._events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._gone = False
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._read, self._tell)]
         for thread in self._threads:
             thread.start()
-
-    def on_event(self, heard: Callable[[dict[str, Any]], None]) -> None:
-        """Call this for every event. It may itself make calls."""
-        self._heard.append(heard)
 
     def begin(self, method: str, params: dict[str, Any] | None = None, **more: str) -> Future[dict[str, Any]]:
         """Ask, and go on: the answer comes into the future. `more` stands beside the method."""
@@ -111,5 +108,4 @@ class Talk:
 
     def _tell(self) -> None:
         while (event := self._events.get()) is not None:
-            for heard in list(self._heard):
-                heard(event)
+            self._heard(event)
