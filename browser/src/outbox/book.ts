@@ -49,7 +49,7 @@ export function openBook(
       gone: [],
       suspects: known?.suspects ?? [],
     };
-    return hints.reduce(heeding, meta);
+    return hints.reduce<Meta>((noted, hint) => heeding(noted, hint, hint === known), meta);
   }
 
   async function write(decide: (meta: Meta) => Change | undefined, strict: boolean): Promise<void> {
@@ -82,15 +82,18 @@ export function openBook(
 }
 
 /** The record, with what a hint from outside the database adds to it; the same object where that is nothing. */
-function heeding(meta: Meta, { deviceId, generation, lastSeq, gone }: Numbering): Meta {
+function heeding(meta: Meta, { deviceId, generation, lastSeq, gone }: Numbering, isOwn: boolean): Meta {
   const hint = { deviceId, generation, lastSeq, gone };
   const isThis = isSameNumbering(meta, hint);
-  // A numbering other than the present one is suspect once, when this one begins or was begun elsewhere.
+  // A numbering other than the present one is suspect once, when this one begins or was begun elsewhere; and
+  // once for each tab that used it, since whoever began this one may not have seen its last numbers.
   const isNews = isThis
     ? lastSeq > meta.lastSeq
-    : deviceId !== meta.deviceId || generation > meta.generation || meta.lastSeq === 0;
+    : isOwn || deviceId !== meta.deviceId || generation > meta.generation || meta.lastSeq === 0;
   if (!isNews || lastSeq === 0) return meta;
-  if (meta.suspects.some((one) => isSameNumbering(one, hint) && one.lastSeq >= lastSeq)) return meta;
-  const suspects = [...meta.suspects.filter((one) => !isSameNumbering(one, hint)), hint];
+  const before = meta.suspects.find((one) => isSameNumbering(one, hint));
+  if (before && before.lastSeq >= lastSeq) return meta;
+  if (before) hint.gone = union(gone, before.gone);
+  const suspects = [...meta.suspects.filter((one) => one !== before), hint];
   return { ...meta, suspects, ...(isThis && { lastSeq, gone: union(meta.gone, gone) }) };
 }

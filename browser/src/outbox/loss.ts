@@ -65,7 +65,13 @@ export function watchLoss(
     const device = answer.ok && answer.value.device;
     if (!device) return false;
     const arrived = device.acceptedThrough > 0 ? without([[1, device.acceptedThrough]], device.missing) : [];
-    const missing = without([[1, lastSeq]], union(arrived, gone)).slice(-LARGEST_RECEIPT);
+    // Another tab may have remembered less of it, and that part has been put down already.
+    const known = (await store.read("losses")).map(([, loss]) => loss as Kept);
+    const putDown = known.filter((one) => isSameNumbering(one, { deviceId, generation }));
+    const gaps = without([[1, lastSeq]], union(arrived, gone));
+    const missing = putDown
+      .reduce<Ranges>((left, one) => without(left, one.missing), gaps)
+      .slice(-LARGEST_RECEIPT);
     const isSuspect = ({ suspects }: Meta): boolean =>
       suspects.some((one) => isSameNumbering(one, { deviceId, generation }));
     if (missing.length === 0 && !isSuspect(book.known())) return true;

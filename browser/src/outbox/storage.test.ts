@@ -323,6 +323,23 @@ describe("a loss", () => {
     expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[2, 2]], told: true }]);
   });
 
+  it("counts what one tab saw last, though another that had seen less began the database anew", async () => {
+    const [one, other] = [await open({ mirror: undefined }), await open({ mirror: undefined })];
+    await other.add(completed("one"));
+    await clock.pass(2_000);
+    server.behaviour = networkDown;
+    await one.add(completed("two"));
+    await one.add(completed("three"));
+    await disk.delete(NAME);
+    await other.add(completed("four"));
+    await one.add(completed("five"));
+    server.behaviour = () => undefined;
+    one.sendNow();
+    other.sendNow();
+    await clock.pass(60_000);
+    expect((await one.losses()).map(({ missing }) => missing)).toEqual([[[2, 3]]]);
+  });
+
   it("is found when the database came back older, whose numbers are given to nothing else", async () => {
     server.behaviour = networkDown;
     const first = await open();
