@@ -13,6 +13,9 @@ DATA ?= var/demo
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
+# Test files that run side by side: many tests wait for a portal or a browser.
+WORKERS ?= 3
+
 # How many seeds a soak walks through, and the first of them.
 HOLDFAST_SEEDS ?= 200
 HOLDFAST_FIRST_SEED ?= 1
@@ -35,9 +38,10 @@ run: system-run $(VENV) $(CLIENT) ## Set up, fill the demo school, serve it (DAT
 	@.venv/bin/holdfast seed demo --data $(DATA)
 	@exec .venv/bin/holdfast serve --data $(DATA) --host $(HOST) --port $(PORT)
 
-test: system-test $(VENV) $(CLIENT) ## Run every test but the soaks (ARGS goes to pytest)
+test: system-test $(VENV) $(CLIENT) ## Run every test but the soaks (WORKERS; ARGS goes to pytest)
 	cd browser && npm test
-	HOLDFAST_REQUIRE_BROWSER=$$(tools/setup has-browser) .venv/bin/python -m pytest $(ARGS)
+	HOLDFAST_REQUIRE_BROWSER=$$(tools/setup has-browser) .venv/bin/python -m pytest \
+	    -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: system-check $(VENV) $(CLIENT) ## Lint, formatting, types and byte budgets, Python and TypeScript
 	.venv/bin/ruff check .
@@ -48,7 +52,8 @@ check: system-check $(VENV) $(CLIENT) ## Lint, formatting, types and byte budget
 
 soak: system-test $(VENV) $(CLIENT) ## Long runs over many seeds (HOLDFAST_SEEDS, HOLDFAST_FIRST_SEED)
 	HOLDFAST_SEEDS=$(HOLDFAST_SEEDS) HOLDFAST_FIRST_SEED=$(HOLDFAST_FIRST_SEED) \
-	HOLDFAST_REQUIRE_BROWSER=$$(tools/setup has-browser) .venv/bin/python -m pytest -m soak --timeout 3600 $(ARGS)
+	HOLDFAST_REQUIRE_BROWSER=$$(tools/setup has-browser) .venv/bin/python -m pytest \
+	    -n $(WORKERS) --dist loadfile -m soak --timeout 3600 $(ARGS)
 
 bench: system-bench $(VENV) $(BENCH) $(CLIENT) ## Measure, and draw the figures
 	.venv/bin/python -m bench $(ARGS)
