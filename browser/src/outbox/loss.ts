@@ -83,7 +83,12 @@ export function watchLoss(
       told: false,
     };
     let loss: Kept | undefined;
+    let isLate = false;
     await book.write((meta) => {
+      // What was compared was the present numbering, with all that waited: the database went meanwhile, and
+      // with it what waited. Its numbers are to be compared anew, as those of one that is gone.
+      isLate = isCurrent && !isSameNumbering(meta, found);
+      if (isLate) return undefined;
       // Another tab may have put it down meanwhile.
       const still = isCurrent ? without(missing, meta.gone) : isSuspect(meta) ? missing : [];
       loss = still.length === 0 ? undefined : { ...found, missing: still, cause: causeOf(isSuspect(meta)) };
@@ -94,7 +99,7 @@ export function watchLoss(
       };
     }, true);
     if (loss) tell({ type: "loss", loss });
-    return true;
+    return !isLate;
 
     function causeOf(suspect: boolean): string {
       if (!isCurrent) return "The browser's database was deleted or lost.";

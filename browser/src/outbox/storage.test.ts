@@ -311,6 +311,25 @@ describe("a loss", () => {
     expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[2, 2]], told: true }]);
   });
 
+  it("is found also when the database goes while the server is asked what it misses", async () => {
+    const outbox = await open();
+    let gone = false;
+    server.behaviour = async ({ body }) => {
+      if (!body.events || gone) return undefined;
+      if (body.events.length > 0) return networkDown();
+      gone = true;
+      await disk.delete(NAME);
+      await outbox.add(completed("two"));
+      return undefined;
+    };
+    await outbox.add(completed("one"));
+    outbox.sendNow();
+    await clock.until(async () => gone);
+    outbox.sendNow();
+    await untilTold(outbox);
+    expect(await outbox.losses()).toMatchObject([{ generation: 1, missing: [[1, 1]], told: true }]);
+  });
+
   it("is found also when nothing is added after it", async () => {
     const outbox = await open({ locks: new FakeLocks() as unknown as LockManager });
     await outbox.add(completed("one"));
