@@ -7,10 +7,13 @@ crash may leave behind.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
+
+from holdfast.core.errors import Conflict
 
 
 class Unsynced(OSError):
@@ -144,3 +147,18 @@ def make_folder(folder: Path, disk: Disk) -> None:
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
         disk.sync_folder(each.parent)
+
+
+def lock_folder(folder: Path) -> int:
+    """Become the folder's only writer, for as long as the descriptor is open; see `FileJournal`."""
+    fd = os.open(folder / "offline-sync.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise Conflict(
+            f"another process writes the journal in {folder}",
+            code="store_in_use",
+            hint="Stop the portal that runs on this data directory, or use its API.",
+        ) from None
+    return fd

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
 import os
 import threading
 import time
@@ -24,9 +23,9 @@ from pathlib import Path
 import structlog
 
 from holdfast.core.clock import Clock, SystemClock, rfc3339
-from holdfast.core.errors import Conflict, HoldfastError, Unavailable
+from holdfast.core.errors import HoldfastError, Unavailable
 from holdfast.journal import gather, segment
-from holdfast.journal.disk import Disk, OsDisk, Unsynced, make_folder
+from holdfast.journal.disk import Disk, OsDisk, Unsynced, lock_folder, make_folder
 from holdfast.journal.erasing import Replace, put, rewrite
 from holdfast.journal.gather import Gathering, Group
 from holdfast.journal.port import NOTHING_ERASED, Counts, Erased, Finding, JournalStats, Slice
@@ -69,7 +68,7 @@ class FileJournal:
         self._segment_bytes = segment_bytes
         self._waiting_limit_bytes = waiting_bytes
         make_folder(folder, self._disk)
-        self._lock_fd: int | None = _lock(folder)
+        self._lock_fd: int | None = lock_folder(folder)
         try:
             found: Recovered = recover(folder, self._disk, self._clock)
         except BaseException:
@@ -394,17 +393,3 @@ def _after(parts: list[bytes], wrote: int) -> list[bytes]:
     if wrote == sum(map(len, parts)):
         return []
     return [b"".join(parts)[wrote:]]
-
-
-def _lock(folder: Path) -> int:
-    fd = os.open(folder / "offline-sync.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise Conflict(
-            f"another process writes the journal in {folder}",
-            code="store_in_use",
-            hint="Stop the portal that runs on this data directory, or use its API.",
-        ) from None
-    return fd
