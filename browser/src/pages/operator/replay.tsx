@@ -138,11 +138,13 @@ const STATUS_SAYS: Record<Replay["status"], string> = {
 
 const COUNTS = [
   ["matched", "in the window"],
-  ["applied", "applied"],
-  ["already", "applied before"],
+  ["applied", "had no effect before, and have it now"],
+  ["repeated", "applied again"],
+  ["already", "had their effect and were left alone"],
+  ["refused", "can’t be applied as things are"],
   ["pending", "not yet applied by the portal itself"],
   ["parked", "set aside as dead letters"],
-  ["conflicts", "of an id with another body"],
+  ["conflicts", "of an id whose other body was applied"],
   ["rowsAdded", "rows added"],
   ["rowsChanged", "rows changed"],
   ["rowsRemoved", "rows removed"],

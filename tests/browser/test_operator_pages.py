@@ -1,0 +1,124 @@
+"""An operator's pages in a real Chromium: dead letters, a replay, and that everybody can use them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.admin import chromium_at, heading, portal_at
+from tests.browser.learner import PATIENCE_MS, faults_seen_by_axe, overflow_px, sign_in
+from tests.served import Served, completed
+
+pytestmark = pytest.mark.browser
+
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+PLACES = {
+    "now": "How it is now",
+    "letters": "Dead letters",
+    "replay": "Replay",
+    "ledger": "Ledger and devices",
+}
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with portal_at(tmp_path) as portal:
+        yield portal
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with chromium_at(chromium) as browser:
+        yield browser
+
+
+@pytest.fixture
+def olu(browser: Browser, served: Served) -> Iterator[Page]:
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    sign_in(page, served, "olu@holdfast.example")
+    heading(page, "How it is now")
+    yield page
+    context.close()
+
+
+def park(served: Served) -> None:
+    """An event of a course that nobody knows."""
+    with served.client("ada") as ada:
+        said = ada.post(
+            "/api/client/progress/batch", json={"events": [completed("no-such-course", "01-none")]}
+        )
+        assert said.json()["receipts"][0]["status"] == "accepted", said.text
+
+
+def open_place(page: Page, served: Served, place: str) -> None:
+    page.goto(f"{served.url}/operator/{place}")
+    heading(page, PLACES[place])
+    expect(page.get_by_text(re.compile("^(Loading|Asking)"))).to_have_count(0)
+
+
+def test_a_dead_letter_is_explained_and_discarded_with_a_reason(olu: Page, served: Served) -> None:
+    park(served)
+    open_place(olu, served, "letters")
+    letter = olu.locator(".letter")
+    expect(letter).to_have_count(1, timeout=20_000)
+    letter.get_by_text("The record, and the rule it breaks").click()
+    expect(letter.locator("pre")).to_contain_text("no-such-course")
+    letter.get_by_text("Settle it").click()
+    discard = letter.get_by_role("button", name="Discard it")
+    expect(discard).to_be_disabled()
+    letter.get_by_label(re.compile("^Why")).fill("a course that was never there")
+    discard.click()
+    expect(olu.get_by_text("There are none.")).to_be_visible()
+    olu.get_by_label("Which").select_option("discarded")
+    expect(olu.locator(".letter")).to_contain_text("a course that was never there")
+
+
+def test_a_replay_is_looked_at_first_and_changes_nothing_that_was_applied(olu: Page, served: Served) -> None:
+    with served.client("ada") as ada:
+        body = completed("reading-the-tide", "01-why-the-sea-moves")
+        assert ada.post("/api/client/progress/batch", json={"events": [body]}).status_code == 202
+    open_place(olu, served, "replay")
+    olu.get_by_label("Organisation").select_option("tidewater")
+    now = datetime.now()  # noqa: DTZ005 - the field takes the device's own time
+    olu.get_by_label(re.compile("^From")).fill((now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S"))
+    olu.get_by_label(re.compile("^Up to")).fill((now + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S"))
+    olu.get_by_label("Why").fill("a look at the last hour")
+    olu.get_by_role("button", name="See what would change").click()
+    expect(olu.get_by_text("A look at what would change is done")).to_be_visible(timeout=20_000)
+    expect(olu.locator(".operator .rows").first).to_contain_text("applied again")
+    olu.get_by_role("button", name="Replay in earnest").click()
+    expect(olu.get_by_text("A replay is done")).to_be_visible(timeout=20_000)
+    open_place(olu, served, "ledger")
+    expect(olu.get_by_text(re.compile("^It balances"))).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(olu: Page, served: Served, scheme: str) -> None:
+    olu.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    park(served)
+    found = {}
+    for place in PLACES:
+        open_place(olu, served, place)
+        found[place] = faults_seen_by_axe(olu)
+        if "HOLDFAST_PICTURES" in os.environ and scheme == "light":
+            olu.screenshot(path=PICTURES / f"operator-{place}.png")
+    assert {place: faults for place, faults in found.items() if faults} == {}
+
+
+def test_no_page_is_wider_than_a_small_telephone(olu: Page, served: Served) -> None:
+    park(served)
+    olu.set_viewport_size({"width": 320, "height": 640})
+    wide = {}
+    for place in PLACES:
+        open_place(olu, served, place)
+        wide[place] = overflow_px(olu)
+    assert {place: px for place, px in wide.items() if px > 0} == {}
