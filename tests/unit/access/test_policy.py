@@ -32,6 +32,8 @@ event.send          sss     +xo     +xo     fff      +xo
 course.read         sss     +xo     +xo     fff      +xo
 loss.report         sss     +xo     +xo     fff      +xo
 receipts.read       sss     +xo     +xo     fff      +xo
+deadletter.own      sss     +xo     +xo     fff      +xo
+deadletter.org      sss     fxf     +xo     fff      +xo
 assignment.send     sss     fxf     +xo     fff      +xo
 assignment.read     sss     fxf     +xo     fff      +xo
 course.read.all     sss     fxf     +xo     fff      +xo
@@ -43,6 +45,9 @@ deadletter.read     sss     fxf     fxf     +++      +xo
 deadletter.settle   sss     fxf     fxf     +++      +xo
 replay.read         sss     fxf     fxf     +++      +xo
 replay.run          sss     fxf     fxf     +++      +xo
+rebuild.run         sss     fxf     fxf     +++      +xo
+person.erase        sss     fxf     fxf     +++      +xo
+person.export       sss     fxf     fxf     +++      +xo
 ledger.read         sss     fxf     fxf     +++      +xo
 devices.read        sss     fxf     fxf     +++      +xo
 org.write           sss     fff     fff     +++      fff

@@ -46,6 +46,11 @@ class Door:
         self.members = Members(store, self.clock)
         self.login_rate = RateLimit(0.1, 5, self.clock)
         self.settings = SimpleNamespace(demo=demo, secure_cookies=secure)
+        self.rechecked = 0
+        self.streams = SimpleNamespace(recheck=self._rechecks)
+
+    def _rechecks(self) -> None:
+        self.rechecked += 1
 
     def ask(self, who: Principal | None = None, body: Any = None, **headers: str) -> Ask:  # noqa: ANN401
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -335,6 +340,8 @@ async def test_signing_out_ends_the_session_here_and_in_the_store(door: Door) ->
     with pytest.raises(Rejected, match="ended"):
         door.sessions.verify(token)
     assert door.sessions.unwritten == 0
+    # What is still open in this person's name hears of it.
+    assert door.rechecked == 1
 
 
 async def test_signing_out_works_while_the_store_is_down(door: Door) -> None:
