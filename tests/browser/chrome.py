@@ -297,6 +297,8 @@ class Chrome:
                 self._versions.update(
                     {each["versionId"]: each["runningStatus"] for each in params["versions"]}
                 )
+                if "starting" in self._versions.values():
+                    self._let_workers_run()
             elif tab := self.tabs.get(session):
                 _heard(tab, method, params)
 
@@ -313,6 +315,14 @@ class Chrome:
             self.cdp.begin("Network.enable", sessionId=session)
         self._told_network(session)
         self.cdp.begin("Runtime.runIfWaitingForDebugger", sessionId=session)
+
+    def _let_workers_run(self) -> None:
+        """One that was stopped is held again as it starts, on the session it had."""
+        with self._lock:
+            sessions = list(self._workers)
+        for session in sessions:
+            self._told_network(session)
+            self.cdp.begin("Runtime.runIfWaitingForDebugger", sessionId=session)
 
     def _told_network(self, session: str) -> None:
         with suppress(Gone):

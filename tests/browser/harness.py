@@ -25,7 +25,7 @@ PRINCIPALS: Final = {
 
 
 ENTRY: Final = """
-export { openOutbox, openRegistry, tabParts } from "SOURCE/src/outbox/alone";
+export { openOutbox, tabParts } from "SOURCE/src/outbox/alone";
 export { HERE_CACHE, HERE_URL, markOf, tagOf } from "SOURCE/src/wire/worker-words";
 """
 
@@ -150,6 +150,11 @@ class Learner:
         """Open the outbox in a tab, such as one that was reloaded."""
         tab.until("typeof openMine === 'function'")
         tab.evaluate(f"openMine({json.dumps(PRINCIPALS[self.who])}, {more}).then(() => true)")
+
+    def with_worker(self, tab: Tab, *scope: str) -> None:
+        """Give the portal's own service worker leave to send; `askForSync()` asks the browser to wake it."""
+        given = ", ".join([json.dumps(PRINCIPALS[self.who]), *map(json.dumps, scope)])
+        tab.evaluate(f"withWorker({given}).then(() => true)")
 
     def reload(self, tab: Tab) -> None:
         """Reload a tab, and open the outbox in it again."""

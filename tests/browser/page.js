@@ -1,6 +1,6 @@
 // A page that does nothing but use the outbox, and tells the test what it was promised. `tell` is the
 // test's own; where a browser has none, what was told is read from `told`.
-import { HERE_CACHE, HERE_URL, markOf, openOutbox, openRegistry, tabParts, tagOf } from "/test/outbox.js";
+import { HERE_CACHE, HERE_URL, markOf, openOutbox, tabParts, tagOf } from "/test/outbox.js";
 
 window.told = [];
 function say(what) {
@@ -30,15 +30,14 @@ window.openMine = async (principal, more = {}) => {
   });
 };
 
-/** As the portal's page does it: the worker is told whose outbox to send, and asked to do it. */
-window.withWorker = async (principal) => {
-  // Of a place where no page is: it sends, and leaves this page's own requests alone.
-  const worker = await navigator.serviceWorker.register("/sw.js", { scope: "/test/worker/" });
-  const registry = openRegistry(() => indexedDB);
-  await registry.note(principal);
-  await registry.setPresent(principal);
-  // The worker sends for nobody who is not here: who signed out has left their work sealed.
+/**
+ * As the portal's page does it: the worker is told whose outbox to send, and can be asked to. By default it
+ * has a scope where no page is: then it sends, and leaves this page's own requests alone.
+ */
+window.withWorker = async (principal, scope = "/test/worker/") => {
+  const worker = await navigator.serviceWorker.register("/sw.js", { scope });
   await (await caches.open(HERE_CACHE)).put(HERE_URL, new Response(markOf(principal)));
+  while (!worker.active) await new Promise((ok) => setTimeout(ok, 50));
   window.askForSync = () => worker.sync.register(tagOf(principal));
 };
 

@@ -1,0 +1,99 @@
+"""The service worker's share in sending, in Chromium: by the browser's own Background Sync."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser import proxy as faults
+from tests.browser.chrome import SQLITE
+from tests.browser.conftest import Chromes
+from tests.browser.harness import Learner, drained
+from tests.browser.oracle import each_once, journalled
+from tests.browser.proxy import Proxy
+from tests.served import Served, until
+
+pytestmark = pytest.mark.browser
+
+BATCH = r"^/api/(client/progress|analytics/events)"
+AN_EVENT = b'"kind"'
+
+
+def arrived(ada: Learner, portal: Served) -> bool:
+    """Whether the journal holds all that was called saved."""
+    return set(ada.promises.saved) <= set(journalled(portal.data))
+
+
+@pytest.mark.parametrize("engine", [(), SQLITE], ids=["leveldb", "sqlite"])
+def test_250_events_made_offline_arrive_after_a_reload_and_a_kill_with_no_page_open(
+    engine: tuple[str, ...], chromes: Chromes, proxy: Proxy, portal: Served
+) -> None:
+    chrome = chromes(flags=engine)
+    chrome.start()
+    ada = Learner(chrome, proxy)
+    ada.signed_in_long_ago()
+    tab = ada.tab()
+    ada.with_worker(tab, "/")
+    proxy.refuse()
+    chrome.offline()
+    for _ in range(5):
+        tab.evaluate("add(25), add(25, 'analytics.recorded')")
+    until(lambda: len(ada.promises.saved) == 250)
+    tab.evaluate("askForSync().then(() => true)")
+    tab.reload("!!document.querySelector('meta[name=holdfast-build]')")
+    chrome.kill()
+    chrome.start(offline=True)
+    until(lambda: chrome.workers_running)
+    assert not journalled(portal.data).keys() & ada.promises.saved.keys(), "nothing has left the device"
+    proxy.restore()
+    chrome.online()
+    until(lambda: arrived(ada, portal), 60.0)
+    assert all(tab.evaluate("location.href") == "about:blank" for tab in chrome.tabs.values())
+    each_once(ada.promises, portal)
+
+
+def test_a_worker_that_is_stopped_while_it_sends_loses_and_doubles_nothing(
+    ada: Learner, portal: Served, proxy: Proxy
+) -> None:
+    tab = ada.tab()
+    ada.with_worker(tab)
+    proxy.refuse()
+    ada.chrome.offline()
+    tab.evaluate("add(80, 'analytics.recorded')")
+    tab.evaluate("askForSync().then(() => true)")
+    tab.close()
+    held = proxy.strike(faults.withhold, BATCH, times=1, holding=AN_EVENT)
+    proxy.open_again()
+    ada.chrome.online()
+    until(lambda: held.done, 30.0)
+    assert b'"accepted"' in held.answers[0].body, "the portal has it, and the worker does not know"
+    assert ada.chrome.stop_workers() == 1
+    proxy.lift(held)
+    until(lambda: arrived(ada, portal), 60.0)
+    drained(ada.tab())
+    each_once(ada.promises, portal)
+
+
+def test_another_person_neither_sends_nor_sees_what_waits_and_it_arrives_when_its_own_is_back(
+    ada: Learner, portal: Served, proxy: Proxy
+) -> None:
+    tab = ada.tab()
+    proxy.refuse()
+    tab.evaluate("add(20, 'analytics.recorded')")
+    tab.close()
+    proxy.restore()
+    cleo = Learner(ada.chrome, proxy, "cleo")
+    cleo.sign_in()
+    theirs = cleo.tab()
+    assert theirs.evaluate("outbox.waiting()") == []
+    theirs.evaluate("add(5)")
+    drained(theirs)
+    # Even a page that was opened for the first one sends nothing in the second one's name.
+    still = ada.tab()
+    still.until("outbox.sendNow(), outbox.status.lanes.analyticsQueue.state.why === 'anotherPerson'")
+    assert not journalled(portal.data).keys() & ada.promises.saved.keys()
+    ada.sign_in()
+    drained(still)
+    each_once(ada.promises, portal)
+    cleos = cleo.promises.saved.keys()
+    assert len(cleos) == 5
+    assert cleos <= journalled(portal.data).keys()
