@@ -5,6 +5,14 @@ export type Lane = "progressQueue" | "analyticsQueue" | "adminQueue";
 
 export const LANES: readonly Lane[] = ["progressQueue", "adminQueue", "analyticsQueue"];
 
+/** The lane of a kind, where nobody names one. */
+export const laneOf = (kind: string): Lane =>
+  kind.startsWith("course.")
+    ? "adminQueue"
+    : kind.startsWith("analytics.")
+      ? "analyticsQueue"
+      : "progressQueue";
+
 /** Whose an outbox is: a person, in one org. */
 export interface Principal {
   readonly orgId: string;
@@ -81,3 +89,7 @@ export interface Loss {
   /** Whether the server has taken the loss receipt. */
   readonly told: boolean;
 }
+
+/** What a learner or an admin waits for is sent at once. */
+const URGENT = new Set(["lesson.completed", "quiz.answered"]);
+export const isUrgent = ({ kind, lane }: Entry): boolean => URGENT.has(kind) || lane === "adminQueue";

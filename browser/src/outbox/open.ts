@@ -5,7 +5,16 @@ import { openAside } from "./aside";
 import { createBeacon } from "./beacon";
 import { openBook } from "./book";
 import { createKeeper } from "./commit";
-import { type Draft, ENTRY_VERSION, type Entry, LANES, LARGEST_PAYLOAD_BYTES, type Lane } from "./entry";
+import {
+  type Draft,
+  ENTRY_VERSION,
+  type Entry,
+  isUrgent,
+  LANES,
+  LARGEST_PAYLOAD_BYTES,
+  type Lane,
+  laneOf,
+} from "./entry";
 import { openIndexedDb } from "./indexeddb";
 import { takeLease } from "./lease";
 import type { LossWatch } from "./loss";
@@ -20,17 +29,6 @@ import { bytesOf, fitting, type Outcome, post } from "./requests";
 import { createSender } from "./sender";
 import { createShelves } from "./shelves";
 import { watchStatus } from "./status";
-
-/** What a learner or an admin waits for is sent at once. */
-const URGENT = new Set(["lesson.completed", "quiz.answered"]);
-const isUrgent = ({ kind, lane }: Entry): boolean => URGENT.has(kind) || lane === "adminQueue";
-
-const laneOf = (kind: string): Lane =>
-  kind.startsWith("course.")
-    ? "adminQueue"
-    : kind.startsWith("analytics.")
-      ? "analyticsQueue"
-      : "progressQueue";
 
 export async function openOutbox(parts: Parts): Promise<Outbox> {
   const { principal, mirror, page, clock = systemClock, random = Math.random, mintId = mint } = parts;
