@@ -50,17 +50,22 @@ def test_what_was_saved_offline_outlives_a_kill_and_arrives(
 ) -> None:
     ada = on(engine, chromes, proxy)
     tab = ada.tab()
+    tab.evaluate("add(1)")
+    drained(tab)
+    # It has leave to send now, so that it tries, and fails: what it tried must be there all the same.
     away(ada)
     for _ in range(5):
         tab.evaluate("add(25), add(25, 'analytics.recorded')")
-    until(lambda: len(ada.promises.saved) == 250)
+    until(lambda: len(ada.promises.saved) == 251)
+    for lane in ("progressQueue", "analyticsQueue"):
+        tab.until(f"outbox.status.lanes.{lane}.state.why === 'The server could not be reached.'")
     ada.chrome.kill()
     ada.chrome.start()
     proxy.restore()
     tab = ada.tab()
     drained(tab)
     each_once(ada.promises, portal)
-    assert len(ada.promises.saved) == 250
+    assert len(ada.promises.saved) == 251
 
 
 @ENGINES
