@@ -124,7 +124,21 @@ class Condition:
     def facts(self) -> Facts:
         """The moment."""
         portal = self._portal
-        return Facts(portal.monitor.verdict(), portal.waiting.pending(), portal.reported.by_org())
+        facts = Facts(portal.monitor.verdict(), portal.waiting.pending(), portal.reported.by_org())
+        portal.monitor.history.read(portal.clock.now_s(), self._readings(facts))
+        return facts
+
+    def _readings(self, at: Facts) -> dict[str, float]:
+        """The moment's numbers, as the last hour's charts draw them."""
+        portal = self._portal
+        return {
+            "backlog": sum(sum(lanes.values()) for lanes in at.pending.values()),
+            "lagMs": portal.waiting.lag_ms(),
+            "analyticsIngestLagMs": portal.waiting.lag_ms("analytics"),
+            "deadLetters": sum(letters.open for letters in portal.open_letters().values()),
+            "devicesBacklog": sum(reported.backlog for reported in at.reported.values()),
+            "streams": portal.streams.stats().open,
+        }
 
     def document(self, whom: Audience, at: Facts) -> dict[str, Any]:
         """An audience's document; the feed adds `epoch` and `seq`."""

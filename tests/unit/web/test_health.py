@@ -184,3 +184,14 @@ async def test_no_header_makes_a_stranger_this_machine(portal: House) -> None:
     for name in ("X_Forwarded_For", "X_Real_Ip", "Forwarded"):
         answer = await portal.anybody.get(METRICS, **{name: "for=127.0.0.1"})
         assert answer.status_code == 401
+
+
+async def test_the_last_hour_is_kept_in_readings_every_ten_seconds(portal: House) -> None:
+    await portal.anybody.get("/api/health")
+    await portal.anybody.get("/api/health")
+    said = (await portal.person("olu").get("/api/health/history")).json()["readings"]
+    assert len(said["at"]) == 1, "ten seconds have not passed"
+    assert set(said["values"]) == {
+        "backlog", "lagMs", "analyticsIngestLagMs", "deadLetters", "devicesBacklog", "streams",
+    }  # fmt: skip
+    assert all(len(row) == len(said["at"]) for row in said["values"].values())
