@@ -9,7 +9,7 @@ import {
   LONGEST_NOTE,
 } from "../../state/admin-draft";
 import { Heading } from "../heading";
-import { Modal } from "../modal";
+import { Modal, useFocusAfter } from "../modal";
 import { NothingYet } from "../read-state";
 import { counted, onDay } from "../words";
 import { Acts } from "./acts";
@@ -29,6 +29,7 @@ export function AssignPage() {
   const [faults, setFaults] = useState<string[]>([]);
   const [reviewing, setReviewing] = useState(false);
   const log = useRef<HTMLElement>(null);
+  const showLog = useFocusAfter(log);
 
   const set = (change: Partial<AssignDraft>) => {
     draft.value = { ...draft.value, ...change };
@@ -64,7 +65,7 @@ export function AssignPage() {
     assigning.assign(assignedOf(draft.value, course.title));
     draft.value = { ...EMPTY_DRAFT, courseId: course.id };
     setReviewing(false);
-    log.current?.focus();
+    showLog();
   }
 
   return (

@@ -2,7 +2,7 @@ import { useRef, useState } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import type { AssignmentItem } from "../../wire/admin";
 import { Heading } from "../heading";
-import { Modal } from "../modal";
+import { Modal, useFocusAfter } from "../modal";
 import { usePortal } from "../use-portal";
 import { counted, onDay } from "../words";
 import { Acts } from "./acts";
@@ -23,6 +23,7 @@ export function AssignmentsPage() {
   const [picked, setPicked] = useState<ReadonlyMap<string, AssignmentItem>>(new Map());
   const [asking, setAsking] = useState(false);
   const log = useRef<HTMLElement>(null);
+  const showLog = useFocusAfter(log);
   const found = usePaged<AssignmentItem>(
     JSON.stringify([courseId, search, overdue, applied.value]),
     (after) =>
@@ -50,7 +51,7 @@ export function AssignmentsPage() {
     }
     setPicked(new Map());
     setAsking(false);
-    log.current?.focus();
+    showLog();
   }
 
   return (
