@@ -195,6 +195,7 @@ class Applier:
         self._epoch, cursors = await self._store.run(None, work)
         self._cursors = dict(cursors)
         self._stored = dict(cursors)
+        self._tell_moved()
         await asyncio.to_thread(self._backlog.begin, cursors)
 
     async def _batch(self, lane: str) -> bool:
@@ -205,6 +206,8 @@ class Applier:
         if not found.records:
             self._cursors[lane] = found.through
             self.moved_at_s = self._clock.now_s()
+            if found.through > after:
+                self._tell_moved()
             if found.through - self._stored.get(lane, 0) > SCANNED_PAST:
                 await self._store_cursor(lane, found.through)
             return False
@@ -219,8 +222,7 @@ class Applier:
         self.stopped.pop(lane, None)
         self._cursors[lane] = self._stored[lane] = outcome.through
         self.moved_at_s = self._clock.now_s()
-        self._moved.set()
-        self._moved = asyncio.Event()
+        self._tell_moved()
         self.tell(outcome)
         dead = sum(count[2] for count in outcome.counts.values())
         if dead:
@@ -231,6 +233,11 @@ class Applier:
             rests = max(1.0, 20.0 - self._backlog.lag_ms(lane) / 1000)
             await asyncio.sleep(min(0.5, rests * (self._clock.ticks_s() - began)))
         return True
+
+    def _tell_moved(self) -> None:
+        """Wake who waits for a cursor, of a lane in which nothing stood as well."""
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     def _work(self, tx: Tx, lane: str, found: Slice) -> Outcome:
         now = rfc3339(self._clock.now_s())

@@ -178,7 +178,7 @@ class Eraser:
             head = self._journal.stats().head
             self._applier.wake()
             for lane in LANES:
-                if not await self._passed(lane, head):
+                if not await self._applier.reached(lane, head, REACH_S):
                     raise Unavailable("the applier has not come so far: the erasure goes on later")
             return await self._store.run(None, lambda tx: self._in_store(tx, row, lines, digests, head))
 
@@ -207,13 +207,6 @@ class Eraser:
                     raise Unavailable("the journal could not be sealed", code="journal_unavailable")
                 await asyncio.sleep(0.02)
             return
-
-    async def _passed(self, lane: str, head: int) -> bool:
-        end = self._clock.ticks_s() + REACH_S
-        while not await self._applier.reached(lane, head, 0.2):
-            if self._clock.ticks_s() > end:
-                return False
-        return True
 
     def _in_store(
         self,

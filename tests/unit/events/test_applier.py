@@ -134,6 +134,18 @@ async def test_whoever_waits_for_a_position_hears_when_it_is_reached_or_that_it_
     assert await one.reached("progress", 1, 0.0)
 
 
+async def test_whoever_waits_for_a_lane_in_which_nothing_stands_hears_as_soon_as_it_was_passed(
+    store: SqliteStore, journal: MemoryJournal, clock: ManualClock
+) -> None:
+    one, _ = applier(journal, store, clock, [Sightings().kind])
+    await one.turn()
+    await put(journal, [seen(1)])
+    waits = asyncio.create_task(one.reached("admin", 1, 3600.0))
+    await asyncio.sleep(0)
+    await one.drain()
+    assert await asyncio.wait_for(waits, 20.0)
+
+
 # Outages
 
 
