@@ -26,7 +26,7 @@ from tests.browser.admin import (
     newest_act,
     portal_at,
 )
-from tests.browser.learner import journal_lines
+from tests.browser.learner import journal_lines, sign_out
 from tests.served import Served, completed
 
 pytestmark = pytest.mark.browser
@@ -39,6 +39,17 @@ def store_locked(served: Served) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
+
+
+def on_this_device(page: Page, *paths: str) -> None:
+    """Wait until the worker has stored the answers at these addresses."""
+    page.wait_for_function(
+        """async (paths) => {
+            const held = await Promise.all(paths.map((path) => caches.match(path, {ignoreVary: true})));
+            return held.every(Boolean);
+        }""",
+        arg=list(paths),
+    )
 
 
 @pytest.fixture
@@ -145,6 +156,40 @@ def test_an_assignment_kept_while_the_portal_was_down_survives_a_reload(ben: Pag
     heading(ben, "Assign a course")
     expect(newest_act(ben)).to_contain_text("Assigned to 2, 0 had it already, 0 refused.")
     assert len(journal_lines(served, "course.assigned")) == 3  # the demo's own two, and this one
+
+
+def test_a_new_assignment_is_begun_after_a_reload_without_a_network(ben: Page, served: Served) -> None:
+    enrol(served, 3)
+    before = len(journal_lines(served, "course.assigned"))
+    go(ben, "People")
+    on_this_device(ben, "/api/admin/users?active=true&limit=50")
+    go(ben, "Assign")
+    on_this_device(ben, "/api/admin/courses", "/api/admin/users?active=true&limit=500")
+    ben.context.set_offline(True)
+    ben.reload()
+    heading(ben, "Assign a course")
+    expect(ben.get_by_text("Shown from this device. As the server had it at").first).to_be_visible()
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("Search by name or e-mail").fill("PIA")
+    expect(ben.get_by_text("The search goes through the 5 people this device knows.")).to_be_visible()
+    ben.get_by_role("button", name="Choose all 3").click()
+    expect(ben.get_by_text("3 people are chosen.")).to_be_visible()
+    assign_now(ben)
+    expect(newest_act(ben)).to_contain_text("on this device")
+    expect(newest_act(ben)).to_contain_text("not on the server yet")
+    assert len(journal_lines(served, "course.assigned")) == before
+    go(ben, "People")
+    expect(ben.get_by_role("row", name=re.compile("Pia 002"))).to_be_visible()
+    expect(ben.get_by_text("Shown from this device. As the server had it at")).to_be_visible()
+    ben.context.set_offline(False)
+    go(ben, "Assign")
+    expect(newest_act(ben)).to_contain_text("Assigned to 3, 0 had it already, 0 refused.")
+    assert len(journal_lines(served, "course.assigned")) == before + 1
+    sign_out(ben)
+    expect(ben.get_by_label("Password")).to_be_visible()
+    ben.wait_for_function(
+        "async () => !(await caches.keys()).some((name) => /^holdfast-[0-9a-f]{16}-/.test(name))"
+    )
 
 
 def test_what_is_on_the_server_and_waits_to_be_applied_is_called_that(ben: Page, served: Served) -> None:

@@ -36,7 +36,7 @@ describe("a call over the wire", () => {
     expect(health).toMatchObject({ ok: true, value: { status: "ok", demo: true } });
   });
 
-  it("says who asks where a learner reads, and nowhere else", async () => {
+  it("says who asks where somebody reads, and nowhere else", async () => {
     const fetch = vi.fn<typeof globalThis.fetch>(async () => json(COURSES));
     const wire = createWire({ fetch, clock: systemClock, csrfToken: () => "", whose: () => "o/u" });
     const asker = async (method: "GET" | "POST", path: string) => {
@@ -44,7 +44,9 @@ describe("a call over the wire", () => {
       return new Headers(fetch.mock.lastCall?.[1]?.headers).get("X-Holdfast-Principal");
     };
     expect(await asker("GET", "/api/client/courses")).toBe("o/u");
+    expect(await asker("GET", "/api/admin/users?limit=50")).toBe("o/u");
     expect(await asker("GET", "/api/auth/session")).toBeNull();
+    expect(await asker("POST", "/api/admin/users")).toBeNull();
     expect(await asker("POST", "/api/client/receipts")).toBeNull();
   });
 

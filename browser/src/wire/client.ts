@@ -144,7 +144,8 @@ function textOf(body: ReadableStream<Uint8Array>): () => Promise<string | undefi
 
 function headersOf(ask: Ask, parts: WireParts): Record<string, string> {
   const csrfToken = parts.csrfToken();
-  const whose = ask.method === "GET" && ask.path.startsWith("/api/client/") ? parts.whose?.() : undefined;
+  const reads = ask.method === "GET" && /^\/api\/(client|admin)\//.test(ask.path);
+  const whose = reads ? parts.whose?.() : undefined;
   return {
     Accept: "application/json, application/problem+json",
     ...(ask.body === undefined ? {} : { "Content-Type": "application/json" }),

@@ -2792,6 +2792,13 @@ export interface operations {
                     "application/json": components["schemas"]["AssignmentPage"];
                 };
             };
+            /** @description Nothing changed since the ETag named. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description A problem document. */
             default: {
                 headers: {
@@ -2820,6 +2827,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["CourseTable"];
                 };
+            };
+            /** @description Nothing changed since the ETag named. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem document. */
             default: {
@@ -2929,6 +2943,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["CourseDetail"];
                 };
+            };
+            /** @description Nothing changed since the ETag named. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem document. */
             default: {
@@ -3662,6 +3683,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["PeoplePage"];
                 };
+            };
+            /** @description Nothing changed since the ETag named. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem document. */
             default: {

@@ -20,16 +20,22 @@ export interface Parts {
 
 /** How long a page waits for the server's word when this device has one of its own. */
 export const PATIENCE_MS = 4_000;
+/** Who administers changes what they list: an old list in place of a slow answer would hide what they just did. */
+export const LIST_PATIENCE_MS = 12_000;
 /** As long as the server lets a figure count as fresh. */
 export const FIGURE_FRESH_MS = 3_600_000;
 
 /** The server's answer, or this device's when that does not come, comes late or is worth nothing. */
-export async function serverFirst(request: Request, parts: Parts): Promise<Response> {
+export async function serverFirst(
+  request: Request,
+  parts: Parts,
+  patienceMs = PATIENCE_MS,
+): Promise<Response> {
   const pin = request.headers.has(KEEP);
   const held = await parts.held();
   const asked = ask(request, held, pin, parts);
   if (!held) return (await asked).answer ?? Response.error();
-  const late = pin ? new Promise<never>(() => {}) : parts.sleep(PATIENCE_MS);
+  const late = pin ? new Promise<never>(() => {}) : parts.sleep(patienceMs);
   const said = await Promise.race([asked, late]);
   if (!said) parts.later(asked);
   return said?.good && said.answer ? said.answer : fromDevice(held);

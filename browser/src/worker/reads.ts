@@ -1,15 +1,15 @@
-/** What a learner reads, and its figures: asked through Workbox's strategies, kept in their own drawers. */
+/** What people read, and its figures: asked through Workbox's strategies, kept in their own drawers. */
 import { Strategy } from "workbox-strategies/Strategy.js";
 import type { StrategyHandler } from "workbox-strategies/StrategyHandler.js";
 import { figuresIn, markOf, WHOSE, type Whose, whoseMark } from "../wire/worker-words";
-import { deviceFirst, type Parts, serverFirst } from "./answers";
+import { deviceFirst, LIST_PATIENCE_MS, type Parts, serverFirst } from "./answers";
 import { drawerOf, whoIsHere } from "./drawer";
 import { worthOf } from "./judge";
 import { network } from "./network";
 import { routeTo } from "./router";
 import { touchedBy } from "./touched";
 
-type Answering = typeof serverFirst;
+type Answering = (request: Request, parts: Parts) => Promise<Response>;
 
 class FromDrawer extends Strategy {
   constructor(
@@ -47,6 +47,7 @@ class FromDrawer extends Strategy {
 }
 
 const reads = new FromDrawer("reads", serverFirst);
+const lists = new FromDrawer("reads", (request, parts) => serverFirst(request, parts, LIST_PATIENCE_MS));
 const figures = new FromDrawer("figures", deviceFirst);
 
 /** A lesson that was read is read again without the network: its figures come along. */
@@ -78,5 +79,6 @@ export async function readAgain(
 
 export function serveReads(): void {
   routeTo("read", reads);
+  routeTo("list", lists);
   routeTo("figure", figures);
 }

@@ -37,6 +37,10 @@ describe("which request the worker answers", () => {
     ["/api/client/courses/a/lessons/b", "read"],
     ["/api/client/progress", "read"],
     ["/api/client/courses/a/assets/fig/x.png", "figure"],
+    ["/api/admin/courses", "list"],
+    ["/api/admin/courses/a", "list"],
+    ["/api/admin/users?active=true&limit=500&after=x%40y.example", "list"],
+    ["/api/admin/assignments?search=pia", "list"],
   ])("reads %s as %s", (path, expected) => expect(way("GET", path)).toBe(expected));
 
   it.each([
@@ -44,8 +48,8 @@ describe("which request the worker answers", () => {
     "/api/health",
     "/api/health/stream",
     "/api/client/flags",
-    "/api/admin/courses",
-    "/api/admin/courses/a",
+    "/api/admin/assigning",
+    "/api/admin/analytics/overview?table=courses",
     "/api/admin/offline/ledger",
     "/api/client/courses/a/assets/",
     "/api/client/courses/a/lessons/b/more",
@@ -80,5 +84,8 @@ describe("which request the worker answers", () => {
     "/api/client/receipts",
     "/api/client/loss",
     "/api/admin/courses/a/assign",
+    "/api/admin/courses/import",
+    "/api/admin/users",
+    "/api/admin/users/find",
   ])("does not touch POST %s", (path) => expect(way("POST", path)).toBe("through"));
 });

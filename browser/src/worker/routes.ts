@@ -8,11 +8,13 @@ export type Way =
   | "asset"
   /** What a learner reads: the server's word first, this device's where that does not come. */
   | "read"
+  /** What an administrator lists: the same, and whatever was asked is part of the address. */
+  | "list"
   /** A lesson's figure: this device's first. */
   | "figure"
   /** An event that did not come from the outbox: into it, when the server can't be reached. */
   | "foreign"
-  /** Not ours to touch: sign-in, health and its stream, administration, the outbox's own sending. */
+  /** Not ours to touch: sign-in, health and its stream, other administration, the outbox's own sending. */
   | "through";
 
 export interface Asked {
@@ -23,6 +25,7 @@ export interface Asked {
 }
 
 const READS = /^\/api\/client\/(progress|courses(\/[^/]+(\/lessons\/[^/]+)?)?)$/;
+const LISTS = /^\/api\/admin\/(courses(\/[^/]+)?|users|assignments)$/;
 const FIGURE = /^\/api\/client\/courses\/[^/]+\/assets\/./;
 const EVENTS = /^\/api\/(client\/progress|analytics\/events)(\/batch)?$/;
 /** Addresses that are the server's own answers, and files beside the shell such as /favicon.svg. */
@@ -35,8 +38,10 @@ export function wayOf(asked: Asked, origin: string): Way {
   if (asked.method === "GET") {
     if (asked.mode === "navigate") return NO_PAGE.test(pathname) ? "through" : "shell";
     if (pathname.startsWith("/assets/")) return "asset";
-    // A question the answer depends on, or a part of a file: the caches know whole answers only.
-    if (url.search || asked.headers.has("Range")) return "through";
+    // A part of a file, or a question: beside the lists, the caches know whole answers only.
+    if (asked.headers.has("Range")) return "through";
+    if (LISTS.test(pathname)) return "list";
+    if (url.search) return "through";
     if (READS.test(pathname)) return "read";
     return FIGURE.test(pathname) ? "figure" : "through";
   }

@@ -56,15 +56,17 @@ async def test_an_unchanged_answer_is_304_and_a_changed_one_is_not(portal: House
     assert changed.headers["etag"] != tag
 
 
-async def test_every_read_of_a_learner_carries_its_tag_its_age_and_stays_private(portal: House) -> None:
-    ada = portal.person("ada")
+async def test_what_devices_keep_carries_its_tag_its_age_and_whose_it_is(portal: House) -> None:
+    ada, ben = portal.person("ada"), portal.person("ben")
     course, first = await lesson(ada)
     reads = [call for call in CALLS if call.etag]
-    assert len(reads) == 4
+    assert len(reads) == 8
     for call in reads:
         path = call.path.replace("{course_id}", course).replace("{lesson_id}", first)
-        answer = await ada.get(path)
+        admins = path.startswith("/api/admin/")
+        answer = await (ben if admins else ada).get(path)
         assert answer.status_code == 200, path
+        assert answer.headers["x-holdfast-principal"] == f"tidewater/demo-{'ben' if admins else 'ada'}"
         assert answer.headers["etag"].startswith('"')
         assert parse_rfc3339(answer.headers["x-data-as-of"])
         assert answer.headers["cache-control"] == "private, no-cache"

@@ -10,7 +10,7 @@ import {
 } from "../../state/admin-draft";
 import { Heading } from "../heading";
 import { Modal, useFocusAfter } from "../modal";
-import { NothingYet } from "../read-state";
+import { AsOf, NothingYet } from "../read-state";
 import { counted, onDay } from "../words";
 import { Acts } from "./acts";
 import { ChooseByFile } from "./choose-by-file";
@@ -84,6 +84,7 @@ export function AssignPage() {
             ))}
           </select>
         </label>
+        {shown.fromDevice && <AsOf shown={shown} onRetry={() => void read.load()} />}
         <fieldset class="choices">
           <legend>Whom</legend>
           <div class="buttons">

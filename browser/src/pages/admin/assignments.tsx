@@ -7,7 +7,7 @@ import { usePortal } from "../use-portal";
 import { counted, onDay } from "../words";
 import { Acts } from "./acts";
 import { useCourses } from "./courses";
-import { HeldBack, NotRead, Wide } from "./parts";
+import { HeldBack, ListAge, NotRead, Wide } from "./parts";
 import { useAdmin, usePaged, usePause } from "./use-admin";
 
 const keyOf = ({ courseId, userId }: AssignmentItem): string => `${courseId} ${userId}`;
@@ -101,6 +101,7 @@ export function AssignmentsPage() {
           </button>
         )}
       </div>
+      <ListAge list={found} />
       {asking && <TakeAway picked={[...picked.values()]} onDo={takeAway} onClose={() => setAsking(false)} />}
       <Acts section={log} />
     </>

@@ -1,7 +1,12 @@
 import { useId, useState } from "preact/hooks";
 import { choose, leaveOut } from "../../state/admin-draft";
 import { MOST_LEARNERS } from "../../state/admin-list";
-import type { Person, Role } from "../../wire/admin";
+import { fitting, type PeopleHere, readPeopleHere } from "../../state/admin-people";
+import type { Shown } from "../../state/reads";
+import type { PeopleAsk, Person, Role } from "../../wire/admin";
+import { AsOf } from "../read-state";
+import { usePortal, useRead } from "../use-portal";
+import { counted } from "../words";
 import { NotDone, NotRead } from "./parts";
 import { ROLE_WORDS } from "./people";
 import { useAdmin, useChange, usePaged, usePause } from "./use-admin";
@@ -11,6 +16,7 @@ const PAGE = 50;
 const WHOLE_PAGE = 500;
 
 export function ChooseBySearch({ courseId }: { courseId: string }) {
+  const { reads } = usePortal();
   const { calls, draft, applied } = useAdmin();
   const all = useChange<Person[]>();
   const [typed, setTyped] = useState("");
@@ -20,26 +26,35 @@ export function ChooseBySearch({ courseId }: { courseId: string }) {
   const countId = useId();
   const asked = {
     search,
+    role,
     active: true,
-    ...(role && { role }),
     ...(withoutIt && courseId && { withoutCourse: courseId }),
   };
   const found = usePaged<Person>(`${JSON.stringify(asked)} ${applied.value}`, (after) =>
-    calls.people({ ...asked, limit: PAGE, ...(after !== undefined && { after }) }),
+    calls.people(asPage(asked, PAGE, after)),
   );
+  // Read while the server can be reached, so that the search goes on when it can't be.
+  const read = reads.of("admin people", () => readPeopleHere(calls));
+  const here = useRead(read);
+  const [pages, setPages] = useState(1);
+  const unanswered = found.fromDevice || (found.problem !== undefined && found.problem.family !== "refused");
+  const mayFit = unanswered && here.value === undefined && here.loading;
+  const fit = unanswered && here.value !== undefined ? fitting(here.value, asked) : undefined;
   const { chosen } = draft.value;
-  const total = found.total ?? 0;
+  const items = fit?.slice(0, pages * PAGE) ?? found.items;
+  const total = fit?.length ?? found.total ?? 0;
+  const more = fit === undefined ? found.next !== null : total > pages * PAGE;
 
   async function everybody() {
+    if (fit !== undefined) {
+      draft.value = choose(draft.value, fit);
+      return;
+    }
     const people = await all.send(async () => {
       const gathered: Person[] = [];
       let after: string | undefined;
       do {
-        const answer = await calls.people({
-          ...asked,
-          limit: WHOLE_PAGE,
-          ...(after !== undefined && { after }),
-        });
+        const answer = await calls.people(asPage(asked, WHOLE_PAGE, after));
         if (!answer.ok) return answer;
         gathered.push(...answer.value.items);
         after = answer.value.next ?? undefined;
@@ -78,19 +93,29 @@ export function ChooseBySearch({ courseId }: { courseId: string }) {
       <label class="choice">
         <input
           type="checkbox"
-          checked={withoutIt && courseId !== ""}
-          disabled={courseId === ""}
+          checked={withoutIt && courseId !== "" && fit === undefined}
+          disabled={courseId === "" || fit !== undefined}
           onChange={(event) => setWithoutIt(event.currentTarget.checked)}
         />
         Only those who do not have the course yet
       </label>
-      <NotRead
-        problem={found.problem}
-        what="the people"
-        old={found.items !== undefined}
-        onRetry={found.again}
-      />
-      {found.items === undefined ? (
+      {fit === undefined ? (
+        <NotRead
+          problem={mayFit ? undefined : found.problem}
+          what="the people"
+          old={found.items !== undefined}
+          onRetry={found.again}
+        />
+      ) : (
+        <FromHere
+          here={here}
+          onRetry={() => {
+            found.again();
+            void read.load();
+          }}
+        />
+      )}
+      {items === undefined ? (
         <p class="loading">Loading the people…</p>
       ) : (
         <>
@@ -113,10 +138,10 @@ export function ChooseBySearch({ courseId }: { courseId: string }) {
             <p class="small">At most {MOST_LEARNERS} can be assigned at once: search for fewer.</p>
           )}
           <NotDone problem={all.problem} what="all of them were chosen" />
-          {found.items.length > 0 && (
+          {items.length > 0 && (
             // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
             <ul class="pick" aria-describedby={countId} tabIndex={0}>
-              {found.items.map((person) => (
+              {items.map((person) => (
                 <li key={person.id}>
                   <label class="choice">
                     <input
@@ -130,10 +155,15 @@ export function ChooseBySearch({ courseId }: { courseId: string }) {
                   </label>
                 </li>
               ))}
-              {found.next !== null && (
+              {more && (
                 <li>
-                  <button type="button" class="quiet" onClick={found.more} disabled={found.loading}>
-                    {found.loading ? "Loading…" : "Show more"}
+                  <button
+                    type="button"
+                    class="quiet"
+                    onClick={fit === undefined ? found.more : () => setPages(pages + 1)}
+                    disabled={fit === undefined && found.loading}
+                  >
+                    {fit === undefined && found.loading ? "Loading…" : "Show more"}
                   </button>
                 </li>
               )}
@@ -144,3 +174,25 @@ export function ChooseBySearch({ courseId }: { courseId: string }) {
     </>
   );
 }
+
+/** That the server did not answer, and what a search on this device can't know. */
+function FromHere({ here, onRetry }: { here: Shown<PeopleHere>; onRetry: () => void }) {
+  const { people, whole } = here.value ?? { people: [], whole: true };
+  return (
+    <div class="note">
+      <p>
+        The server can’t be asked now. The search goes through the{" "}
+        {counted(people.length, "person", "people")} this device knows{!whole && ", and there are more"}. Who
+        has the course already is not known here: they keep it.
+      </p>
+      <AsOf shown={{ ...here, fromDevice: true }} onRetry={onRetry} />
+    </div>
+  );
+}
+
+/** `role`: the field's own value, which is empty for any. */
+const asPage = (
+  { role, ...asked }: Omit<PeopleAsk, "role"> & { role: Role | "" },
+  limit: number,
+  after: string | undefined,
+): PeopleAsk => ({ ...asked, ...(role && { role }), limit, ...(after !== undefined && { after }) });

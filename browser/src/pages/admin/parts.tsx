@@ -1,9 +1,10 @@
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
 import { inWords, type Problem } from "../../core/problem";
+import { AsOf } from "../read-state";
 import { usePortal } from "../use-portal";
 import { atTime } from "../words";
-import { useAdmin } from "./use-admin";
+import { type Paged, useAdmin } from "./use-admin";
 
 /** Why a change was not made, and what to do; what was typed stays where it is. */
 export function NotDone({ problem, what }: { problem: Problem | undefined; what: string }) {
@@ -67,6 +68,11 @@ export function NotRead({
       </button>
     </p>
   );
+}
+
+/** How old a list is. Why it is no newer stands above it already. */
+export function ListAge({ list: { items, problem, ...list } }: { list: Paged<unknown> }) {
+  return <AsOf shown={{ ...list, value: items }} onRetry={list.again} />;
 }
 
 /** A file by the file picker, or dropped. The native field does the work; the frame around it is a larger target. */

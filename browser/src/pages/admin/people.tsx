@@ -3,7 +3,7 @@ import type { Person, Role } from "../../wire/admin";
 import { Heading } from "../heading";
 import { counted } from "../words";
 import { ImportPeople } from "./import-people";
-import { NotRead, Wide } from "./parts";
+import { ListAge, NotRead, Wide } from "./parts";
 import { PersonDialog } from "./person-dialog";
 import { useAdmin, usePaged, usePause } from "./use-admin";
 
@@ -78,6 +78,7 @@ export function PeoplePage() {
           {found.loading ? "Loading…" : "Show more"}
         </button>
       )}
+      <ListAge list={found} />
       <ImportPeople onImported={found.again} />
       {dialog && (
         <PersonDialog

@@ -2,6 +2,8 @@ import { createContext } from "preact";
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Problem } from "../../core/problem";
 import type { Admin } from "../../state/admin";
+import { olderOf } from "../../state/admin-people";
+import type { Shown } from "../../state/reads";
 import type { Answer } from "../../wire/client";
 import { usePortal } from "../use-portal";
 
@@ -47,13 +49,11 @@ interface Page<T> {
   readonly total?: number;
 }
 
-export interface Paged<T> {
+export interface Paged<T> extends Omit<Shown<readonly T[]>, "value"> {
   /** Of the last question that was answered; undefined before the first one. */
   readonly items?: readonly T[];
   readonly next: string | null;
   readonly total?: number;
-  readonly loading: boolean;
-  readonly problem?: Problem;
   more(): void;
   again(): void;
 }
@@ -77,18 +77,25 @@ export function usePaged<T>(key: string, ask: (after?: string) => Promise<Answer
       return;
     }
     const { items, next, total } = answer.value;
-    setState((before) => ({
-      items: after === undefined ? items : [...(before.items ?? []), ...items],
-      next,
-      ...(total !== undefined && { total }),
-      loading: false,
-    }));
+    setState((all) => {
+      const before = after === undefined ? undefined : all;
+      const asOf = olderOf(before?.asOf, answer.asOf);
+      return {
+        items: [...(before?.items ?? []), ...items],
+        next,
+        ...(total !== undefined && { total }),
+        ...(asOf !== undefined && { asOf }),
+        ...((answer.fromDevice || before?.fromDevice) && { fromDevice: true as const }),
+        loading: false,
+      };
+    });
   }
 
   useEffect(() => void load(), [key]);
   const reached = health.service.value.reach === "reached";
   useEffect(() => {
-    if (reached && state.problem && state.problem.family !== "refused") void load();
+    const failed = state.fromDevice || (state.problem && state.problem.family !== "refused");
+    if (reached && failed) void load();
   }, [reached]);
 
   return {

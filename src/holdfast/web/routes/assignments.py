@@ -271,6 +271,7 @@ CALLS: Final[tuple[Call, ...]] = (
         list_all,
         action="assignment.read",
         returns=AssignmentPage,
+        etag=True,
         query=AssignmentFilter,
         summary="Who is to do which course by when, and how far they are.",
     ),

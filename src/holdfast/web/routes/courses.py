@@ -193,6 +193,7 @@ CALLS: Final[tuple[Call, ...]] = (
         list_all,
         action="course.read.all",
         returns=CourseTable,
+        etag=True,
         summary="All courses of the org.",
     ),
     Call(
@@ -201,6 +202,7 @@ CALLS: Final[tuple[Call, ...]] = (
         show,
         action="course.read.all",
         returns=CourseDetail,
+        etag=True,
         summary="One course of the org with its lessons.",
     ),
     Call(

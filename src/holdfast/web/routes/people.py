@@ -177,6 +177,7 @@ CALLS: Final[tuple[Call, ...]] = (
         list_all,
         action="people.read",
         returns=PeoplePage,
+        etag=True,
         query=PeopleFilter,
         summary="The org's people by address.",
     ),
