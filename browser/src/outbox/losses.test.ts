@@ -1,45 +1,15 @@
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { nameOf } from "./name";
-import type { Parts } from "./parts";
 import type { Outbox } from "./port";
-import {
-  ADA,
-  BreakableDatabases,
-  completed,
-  FakeLocks,
-  FakeMirror,
-  FakeServer,
-  ManualClock,
-  networkDown,
-  open as openWith,
-  problem,
-} from "./rig";
+import { ADA, completed, FakeLocks, networkDown, newDevice, problem } from "./rig";
 
 const NAME = nameOf(ADA);
-let clock: ManualClock;
-let server: FakeServer;
-let disk: BreakableDatabases;
-let mirror: FakeMirror;
-let opened: Outbox[];
-
+let { clock, server, disk, open, end } = newDevice();
 beforeEach(() => {
-  clock = new ManualClock();
-  server = new FakeServer();
-  disk = new BreakableDatabases();
-  mirror = new FakeMirror();
-  opened = [];
+  ({ clock, server, disk, open, end } = newDevice());
 });
-afterEach(async () => {
-  disk.condition = "well";
-  for (const outbox of opened) await outbox.close();
-});
-
-async function open(parts: Partial<Parts> = {}): Promise<Outbox> {
-  const outbox = await openWith(server, { clock, indexedDB: disk.factory, mirror, ...parts });
-  opened.push(outbox);
-  return outbox;
-}
+afterEach(() => end());
 
 describe("damage", () => {
   it("moves an entry whose checksum fails aside, with what is left of it, and sends its neighbours", async () => {
@@ -242,6 +212,28 @@ describe("a loss", () => {
     await clock.pass(60_000);
     expect(outbox.status).toMatchObject({ backlog: 0, undeliverable: 1, losses: 0 });
     expect(reported()).toEqual([]);
+  });
+
+  it("is what was undeliverable in a database that is gone, but for what its person had put away", async () => {
+    server.behaviour = ({ path, body }) =>
+      path.endsWith("/batch") && body.events.length > 0 ? problem(422, "invalid") : undefined;
+    const outbox = await open();
+    for (const lesson of ["one", "two", "three"]) await outbox.add(completed(lesson));
+    await clock.until(async () => outbox.status.undeliverable === 3);
+    const seen = (await outbox.undeliverable()).find(({ entry }) => entry.seq === 2);
+    await outbox.putAway(seen?.id ?? "");
+    await clock.pass(60_000);
+    expect(await outbox.losses()).toEqual([]);
+    server.behaviour = () => undefined;
+    await disk.delete(NAME);
+    await outbox.add(completed("four"));
+    await untilTold(outbox);
+    expect(reported()).toEqual([
+      [
+        [1, 1],
+        [3, 3],
+      ],
+    ]);
   });
 
   it("is reported later when the server can't be told now", async () => {

@@ -7,27 +7,23 @@ const ADA = { orgId: "tidewater", userId: "ada" };
 const CAL = { orgId: "highland", userId: "cal" };
 
 describe("the registry of outboxes", () => {
-  it("tells the worker, in another context, who is here and whose outboxes there are", async () => {
+  it("tells the worker, in another context, whose outboxes there are", async () => {
     const factory = new IDBFactory();
     const page = openRegistry(() => factory);
     const worker = openRegistry(() => factory);
-    expect([await worker.present(), await worker.all()]).toEqual([undefined, []]);
+    expect(await worker.all()).toEqual([]);
     await page.note(ADA);
     await page.note(CAL);
     await page.note(ADA);
-    await page.setPresent(CAL);
-    expect(await worker.present()).toEqual(CAL);
     expect((await worker.all()).map(({ userId }) => userId).sort()).toEqual(["ada", "cal"]);
   });
 
-  it("keeps an outbox's name when its person signs out, and drops it when it is forgotten", async () => {
+  it("drops an outbox's name when it is forgotten", async () => {
     const factory = new IDBFactory();
     const registry = openRegistry(() => factory);
     await registry.note(ADA);
-    await registry.setPresent(ADA);
-    await registry.setPresent(undefined);
-    expect([await registry.present(), await registry.all()]).toEqual([undefined, [ADA]]);
+    await registry.note(CAL);
     await registry.forget(ADA);
-    expect(await registry.all()).toEqual([]);
+    expect(await registry.all()).toEqual([CAL]);
   });
 });

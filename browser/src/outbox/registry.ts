@@ -1,6 +1,6 @@
 /**
- * Which outboxes this browser holds, and whose it is now: how the worker, woken without any page, finds what
- * to send. A small database of its own, for a worker has no localStorage.
+ * Which outboxes this browser holds: how a worker, woken without any page, finds what to send. A small
+ * database of its own, for a worker has no localStorage.
  */
 import { connect, done } from "./connection";
 import type { Principal } from "./entry";
@@ -8,16 +8,10 @@ import { nameOf } from "./name";
 
 const NAME = "holdfast-registry";
 const SHELF = "principals";
-/** Sorts before every database name. */
-const PRESENT = ".present";
 
 export interface Registry {
-  /** Every principal whose outbox was opened here and not forgotten. */
+  /** Every principal who was noted here and not forgotten. */
   all(): Promise<Principal[]>;
-  /** Who uses this browser now, as far as its pages said. */
-  present(): Promise<Principal | undefined>;
-  /** Somebody came, or (undefined) left. */
-  setPresent(principal: Principal | undefined): Promise<void>;
   note(principal: Principal): Promise<void>;
   forget(principal: Principal): Promise<void>;
 }
@@ -35,16 +29,8 @@ export function openRegistry(factory: () => IDBFactory): Registry {
   const plain = ({ orgId, userId }: Principal): Principal => ({ orgId, userId });
 
   return {
-    all: () =>
-      on<Principal[]>("readonly", (shelf) => shelf.getAll(IDBKeyRange.lowerBound("holdfast-"))).then(
-        (found) => found.map(plain),
-      ),
-    present: () => on<Principal | undefined>("readonly", (shelf) => shelf.get(PRESENT)),
-    async setPresent(principal) {
-      await on<unknown>("readwrite", (shelf) =>
-        principal ? shelf.put(plain(principal), PRESENT) : shelf.delete(PRESENT),
-      );
-    },
+    // By its key: an earlier build left another kind of record before these.
+    all: () => on<Principal[]>("readonly", (shelf) => shelf.getAll(IDBKeyRange.lowerBound("holdfast-"))),
     async note(principal) {
       await on("readwrite", (shelf) => shelf.put(plain(principal), nameOf(principal)));
     },

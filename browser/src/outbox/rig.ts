@@ -366,3 +366,25 @@ export const open = (server: FakeServer, parts: Partial<Parts> = {}): Promise<Ou
     channel: null,
     ...parts,
   });
+
+/** A device whose storage a test breaks. `end` mends it and closes what was opened. */
+export function newDevice() {
+  const [clock, server] = [new ManualClock(), new FakeServer()];
+  const [disk, mirror] = [new BreakableDatabases(), new FakeMirror()];
+  const opened: Outbox[] = [];
+  return {
+    clock,
+    server,
+    disk,
+    mirror,
+    async open(parts: Partial<Parts> = {}): Promise<Outbox> {
+      const outbox = await open(server, { clock, indexedDB: disk.factory, mirror, ...parts });
+      opened.push(outbox);
+      return outbox;
+    },
+    async end(): Promise<void> {
+      disk.condition = "well";
+      for (const outbox of opened) await outbox.close();
+    },
+  };
+}

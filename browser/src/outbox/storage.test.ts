@@ -1,41 +1,13 @@
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Parts } from "./parts";
-import type { News, NotKept, Outbox } from "./port";
-import {
-  BreakableDatabases,
-  completed,
-  FakeMirror,
-  FakeServer,
-  ManualClock,
-  networkDown,
-  open as openWith,
-  problem,
-} from "./rig";
+import type { News, NotKept } from "./port";
+import { completed, networkDown, newDevice, problem } from "./rig";
 
-let clock: ManualClock;
-let server: FakeServer;
-let disk: BreakableDatabases;
-let mirror: FakeMirror;
-let opened: Outbox[];
-
+let { clock, server, disk, mirror, open, end } = newDevice();
 beforeEach(() => {
-  clock = new ManualClock();
-  server = new FakeServer();
-  disk = new BreakableDatabases();
-  mirror = new FakeMirror();
-  opened = [];
+  ({ clock, server, disk, mirror, open, end } = newDevice());
 });
-afterEach(async () => {
-  disk.condition = "well";
-  for (const outbox of opened) await outbox.close();
-});
-
-async function open(parts: Partial<Parts> = {}): Promise<Outbox> {
-  const outbox = await openWith(server, { clock, indexedDB: disk.factory, mirror, ...parts });
-  opened.push(outbox);
-  return outbox;
-}
+afterEach(() => end());
 const refusalOf = (adding: Promise<unknown>): Promise<NotKept> =>
   adding.then(
     () => Promise.reject(new Error("it was kept")),
