@@ -333,7 +333,9 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     const heard = unheeded ?? [];
     unheeded = change === "gone" ? heard : undefined;
     if (!unheeded) heard.forEach(hear);
-    if (change !== "seen") outbox.beacon();
+    // A page that a browser had put by has not heard all that was said.
+    if (change === "seen") void watch.refresh();
+    else outbox.beacon();
   });
 
   const outbox: Outbox = {
@@ -356,7 +358,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       void lookForLoss();
     },
     async putAway(id) {
-      await shelves.change([], [["undeliverable", id]], []);
+      await shelves.putAway(id);
       await watch.refresh();
     },
     async tryAgain(id) {

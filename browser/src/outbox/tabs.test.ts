@@ -214,6 +214,20 @@ describe("tabs that share an outbox", () => {
     expect(heard).toEqual(["added", "settled", "drained"]);
   });
 
+  it("count anew once they are seen again: a page that was put by has not heard everything", async () => {
+    browser.server.behaviour = networkDown;
+    const page = new FakePage(true);
+    const putBy = await browser.tab({ page, channel: null });
+    const other = await browser.tab();
+    page.tell("gone");
+    await other.add(completed("lesson"));
+    await browser.clock.pass(1_000);
+    expect(putBy.status.backlog).toBe(0);
+    page.tell("seen");
+    await browser.clock.pass(10);
+    expect(putBy.status.backlog).toBe(1);
+  });
+
   it("all send where there are no Web Locks, and nothing is applied twice", async () => {
     const [one, two] = [await browser.tab({ locks: null }), await browser.tab({ locks: null })];
     expect(sendersOf([one, two])).toBe(2);
