@@ -134,6 +134,18 @@ describe("which worker a browser gets", () => {
     expect(none.parts.found).toHaveBeenCalledWith({ build: "new" });
   });
 
+  it("is asked to claim a page that came too late for its claim, and no page that has a worker", async () => {
+    const container = new FakeContainer();
+    container.registration = new FakeRegistration();
+    const worker = new FakeWorker("/sw.js", "old");
+    container.registration.active = worker;
+    rig({}, container);
+    await vi.waitFor(() => expect(worker.said).toEqual(["CLAIM"]));
+    container.controller = worker;
+    await rig({}, container).side.ask();
+    expect(worker.said).toEqual(["CLAIM"]);
+  });
+
   it("is known by its script", async () => {
     const { container, side, parts } = rig();
     container.control(new FakeWorker("/sw.js", "old"));
@@ -204,6 +216,16 @@ describe("asking", () => {
     expect(parts.flags).toHaveBeenCalledTimes(2);
     await vi.advanceTimersByTimeAsync(30 * 60_000);
     expect(parts.flags).toHaveBeenCalledTimes(3);
+  });
+
+  it("that brought no answer is done again in minutes, not in half an hour", async () => {
+    const { parts, container, side } = rig("offline");
+    await side.ask();
+    parts.flags.mockResolvedValue({ ok: true, value: { newWorker: true, build: "old" } });
+    await vi.advanceTimersByTimeAsync(6 * 60_000);
+    expect(container.asked).toEqual(["/sw.js"]);
+    await vi.advanceTimersByTimeAsync(6 * 60_000);
+    expect(parts.flags).toHaveBeenCalledTimes(2);
   });
 
   it("for a sync is for the worker that can send, and a browser that knows none is no failure", async () => {

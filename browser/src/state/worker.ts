@@ -64,7 +64,11 @@ export function createWorkerSide(parts: WorkerParts) {
     cancelNext();
     cancelNext = clock.after(ASK_EVERY_MS, () => void ask());
     const answer = await parts.flags();
-    if (!answer.ok) return;
+    if (!answer.ok) {
+      cancelNext();
+      cancelNext = clock.after(ASK_AGAIN_AFTER_MS, () => void ask());
+      return;
+    }
     const { newWorker, build } = answer.value;
     const registration = await register(newWorker ? "reading" : "static");
     const isNew = build !== undefined && parts.build !== "" && build !== parts.build;
@@ -94,6 +98,9 @@ export function createWorkerSide(parts: WorkerParts) {
   }
 
   function watch(registration: ServiceWorkerRegistration): void {
+    // A page that was asked for before the worker was there, and came after it had claimed its pages, would
+    // have none until it is loaded anew.
+    if (registration.active && !container?.controller) say(registration.active, { type: "CLAIM" });
     if (watched.has(registration)) return;
     watched.add(registration);
     if (registration.waiting) void offer(registration.waiting);

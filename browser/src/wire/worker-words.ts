@@ -56,8 +56,12 @@ export const tagOf = (whose: Whose): string => TAG + markOf(whose);
 export const whoseTag = (tag: string): Whose | undefined =>
   tag.startsWith(TAG) ? whoseMark(tag.slice(TAG.length)) : undefined;
 
-/** Page to worker. `build` is answered through the port that comes with it. */
-export type ToWorker = { type: "SKIP_WAITING" } | { type: "build" } | { type: "forceCleanup" };
+/** Page to worker. `build` is answered through the port that comes with it; `CLAIM`: this page has no worker. */
+export type ToWorker =
+  | { type: "SKIP_WAITING" }
+  | { type: "CLAIM" }
+  | { type: "build" }
+  | { type: "forceCleanup" };
 
 /** Worker to every page. */
 export type ToPage =

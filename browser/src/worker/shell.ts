@@ -56,6 +56,7 @@ export function serveShell({ build, first, later }: Manifest): void {
   scope.addEventListener("message", (event) => {
     const { type } = (event.data ?? {}) as Partial<ToWorker>;
     if (type === "SKIP_WAITING") event.waitUntil(scope.skipWaiting());
+    if (type === "CLAIM") event.waitUntil(scope.clients.claim());
     if (type === "build") event.ports[0]?.postMessage(build);
     if (type === "forceCleanup" && __DEVELOPMENT__) event.waitUntil(cleanUp());
   });
