@@ -6,7 +6,7 @@
 import { batchText } from "../wire/batch";
 import type { SendingCalls } from "../wire/sending";
 import type { Book } from "./book";
-import type { Loss } from "./entry";
+import type { Loss, Undeliverable } from "./entry";
 import type { News } from "./port";
 import { type Ranges, rangesOf, union, without } from "./ranges";
 import { PROGRESS_PATH } from "./requests";
@@ -41,22 +41,33 @@ export function watchLoss(
   async function lookOnce(missed: Ranges): Promise<void> {
     if (!due && missed.length > 0) {
       // Mostly these are entries of another lane, still on their way.
-      const here = union(book.known().gone, rangesOf(await store.numbers()));
-      due = without(missed, here).length > 0;
+      due = without(missed, union(book.known().gone, await onDevice())).length > 0;
     }
     if (!due && book.known().suspects.length === 0) return;
     // In this order: what is added meanwhile is above `lastSeq`, and what ends meanwhile is in `gone`.
     await book.write(() => undefined, false);
     const { suspects, ...current } = book.known();
-    const waiting = rangesOf(await store.numbers());
+    const there = await onDevice();
     await book.write(() => undefined, false);
-    const here = union(waiting, book.known().gone);
+    const here = union(there, book.known().gone);
     const others = suspects.filter((one) => !isSameNumbering(one, current));
     for (const one of [...others, { ...current, gone: here }]) {
       if (one.lastSeq > 0 && !(await compare(one, isSameNumbering(one, current)))) return;
     }
     for (const [, loss] of await store.read("losses")) if (!(await report(loss as Kept))) return;
     due = false;
+  }
+
+  /**
+   * The numbers of what waits and of what is undeliverable: neither is lost, until the database is. Those of
+   * the undeliverable are read twice, for one may be tried again, and another refused, between the readings.
+   */
+  async function onDevice(): Promise<Ranges> {
+    const refused = async () =>
+      (await store.read("undeliverable")).map(
+        ([, item]) => (item as Undeliverable | undefined)?.entry.seq ?? 0,
+      );
+    return rangesOf([...(await refused()), ...(await store.numbers()), ...(await refused())]);
   }
 
   /** False when the server could not be asked. */

@@ -19,7 +19,10 @@ export type Shelves = ReturnType<typeof createShelves>;
 export function createShelves(store: Store, book: Book, clock: Clock, tell: (news: News) => void) {
   const since = (): string => new Date(clock.now()).toISOString();
 
-  /** Changes shelves; numbers that end here without the server's counting them are noted as gone. */
+  /**
+   * Changes shelves; numbers that end here without the server's counting them are noted as gone. What is
+   * undeliverable has not ended: it is lost with its database, as what waits is.
+   */
   async function change(
     put: readonly Put[],
     drop: readonly Drop[],
@@ -55,7 +58,7 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
       await change(
         broken.map(([, item]) => ["undeliverable", item]),
         broken.map(([key]) => ["entries", key]),
-        broken.map(([key]) => Number(key[1])),
+        [],
       );
       for (const [, item] of broken) tell({ type: "undeliverable", item });
     }
@@ -112,8 +115,8 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
           ...[...settled, ...refused].map(([entry]) => keyOf(entry)),
           ...old.map(([key]): Drop => ["answers", key]),
         ],
-        // The server counts a number when it journals it: not that of a duplicate, nor of what it refused.
-        [...settled.filter(([, how]) => how === "duplicate"), ...refused].map(([{ seq }]) => seq),
+        // The server counts a number when it journals it: not that of a duplicate.
+        settled.filter(([, how]) => how === "duplicate").map(([{ seq }]) => seq),
         // A loss of power brings all of it back at worst: then it is sent again, and the server knows it.
         { epoch, strict: false },
       );
@@ -129,6 +132,11 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
       if (!item || !unseal(item.entry)) return undefined;
       await change([["entries", item.entry]], [["undeliverable", id]], []);
       return item.entry;
+    },
+
+    async putAway(id: string): Promise<void> {
+      const item = (await undeliverable()).find((one) => one.id === id);
+      await change([], [["undeliverable", id]], item ? [item.entry.seq] : []);
     },
 
     async discardAll(): Promise<number> {
