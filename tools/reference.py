@@ -296,7 +296,7 @@ def command_sections(context: click.Context, group: click.Group) -> Iterable[str
         if command is None:
             continue
         inner = click.Context(command, info_name=name, parent=context)
-        if isinstance(command, click.Group):
+        if isinstance(command, click.Group) and not command.invoke_without_command:
             yield from command_sections(inner, command)
             continue
         arguments = [each.make_metavar(inner) for each in command.params if isinstance(each, click.Argument)]
@@ -306,6 +306,8 @@ def command_sections(context: click.Context, group: click.Group) -> Iterable[str
         yield f"## `{inner.command_path}`\n\n{command.help}\n\n```console\n$ {usage}\n```\n\n" + table(
             ["option", "meaning"], rows
         )
+        if isinstance(command, click.Group):
+            yield from command_sections(inner, command)
 
 
 def option_text(option: click.Option) -> str:

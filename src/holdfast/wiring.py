@@ -15,13 +15,17 @@ from typing import Final
 
 import structlog
 
+from holdfast.access import endings
 from holdfast.access.audit import note_for
 from holdfast.access.csrf import Csrf
+from holdfast.access.endings import Endings
 from holdfast.access.flags import Flags, Rollouts
 from holdfast.access.keys import Keys, load_or_create_secret
 from holdfast.access.members import Members
+from holdfast.access.owed import Owed
 from holdfast.access.rate import RateLimit
-from holdfast.access.sessions import Sessions, read_revoked
+from holdfast.access.sessions import Sessions
+from holdfast.access.token_list import Uses
 from holdfast.access.tokens import Tokens
 from holdfast.core.clock import Clock, SystemClock
 from holdfast.core.errors import HoldfastError, Misconfigured
@@ -154,6 +158,14 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         slow_down_ms=waiting.slow_down_ms,
         room=marks_on_room(settings, journal, clock),
     )
+    ended = Endings(clock, settings.folder / endings.NAME)
+    sessions, members = Sessions(keys, clock, ended), Members(store, clock)
+
+    def close(tx: Tx, org: str, user: str) -> None:
+        close_membership(tx, org, user)
+        sessions.end_membership(tx, org, user)
+        members.learn(tx, user)
+
     pagers = pagers_for(settings)
     period_s = settings.probe_period_s
     letters = DeadLetterProbe(store, period_s)
@@ -196,7 +208,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
             store,
             catalog,
             applier,
-            Person(is_member, close_membership, forget),
+            Person(is_member, close, forget),
             clock=clock,
             note=note_for,
             salt=keys.scrub,
@@ -204,10 +216,12 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         ),
         file_store=file_store,
         waiting=waiting,
-        sessions=Sessions(keys, clock),
+        ended=ended,
+        owed=Owed(clock),
+        sessions=sessions,
         csrf=Csrf(keys),
-        tokens=Tokens(keys, clock),
-        members=Members(store, clock),
+        tokens=Tokens(keys, clock, ended=ended),
+        members=members,
         reported=ReportedQueues(clock),
         login_rate=RateLimit(LOGIN_PER_S, LOGIN_BURST, clock),
         batch_rate=RateLimit(settings.batches_per_s, settings.batches_burst, clock),
@@ -305,7 +319,8 @@ async def running(portal: Portal) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(HoldfastError):
-            await portal.sessions.flush_revocations(portal.store)
+            await _write_owed(portal)
+            await Uses(portal.tokens, portal.clock).flush(portal.store, now=True)
 
 
 def make_app(portal: Portal) -> App:
@@ -324,16 +339,23 @@ def streaming(portal: Portal) -> Take:
 
 
 async def _chores(portal: Portal) -> None:
-    """Hear of sessions that were ended; write those that the store missed while it was out."""
+    """Hear of what was ended; write what the store missed while it was out."""
+    uses = Uses(portal.tokens, portal.clock)
     while True:
         now_s = portal.clock.now_s()
         try:
-            portal.sessions.load(await portal.store.read(None, partial(read_revoked, now_s=now_s)))
+            portal.ended.load(await portal.store.read(None, partial(endings.read, now_s=now_s)))
             portal.streams.recheck()
-            await portal.sessions.flush_revocations(portal.store)
+            await _write_owed(portal)
+            await uses.flush(portal.store)
         except HoldfastError as out:
             log.debug("chores wait for the store", reason=out.message)
         await asyncio.sleep(5.0)
+
+
+async def _write_owed(portal: Portal) -> None:
+    await portal.ended.flush(portal.store)
+    await portal.owed.flush(portal.store)
 
 
 def _remember(window: Window, journal: Journal, size: int) -> None:

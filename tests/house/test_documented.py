@@ -66,7 +66,10 @@ def command_paths(command: click.Command, path: str) -> set[str]:
         return {path}
     context = click.Context(command)
     inner = {name: command.get_command(context, name) for name in command.list_commands(context)}
-    return {found for name, each in inner.items() if each for found in command_paths(each, f"{path} {name}")}
+    own = {path} if command.invoke_without_command else set()
+    return own | {
+        found for name, each in inner.items() if each for found in command_paths(each, f"{path} {name}")
+    }
 
 
 def test_every_command_is_documented() -> None:

@@ -124,6 +124,8 @@ def test_a_leaked_secret_opens_nothing_after_it_was_changed(portal: Served, shel
         old = dict(service.headers)
     ada = portal.client("ada")
     typed = shell.type("leaked-token.md")
+    assert "demo-olu" in typed[0].out, "who made the token that the test used"
+    assert "is revoked" in typed[2].out
     assert "demo-ada" in typed[-1].out
     with portal.client() as anybody:
         assert anybody.get("/api/admin/offline/ledger", headers=old).status_code == 401

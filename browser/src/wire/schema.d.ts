@@ -495,7 +495,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Service tokens: for which org, by whom, last used, revoked
+         * @description Action `token.read`.
+         */
+        get: operations["get_api_admin_tokens"];
         put?: never;
         /**
          * Make a service token for an org
@@ -503,6 +507,26 @@ export interface paths {
          */
         post: operations["post_api_admin_tokens"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/tokens/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke one token at once, also while the store is out
+         * @description Action `token.revoke`.
+         */
+        delete: operations["delete_api_admin_tokens_token_id_"];
         options?: never;
         head?: never;
         patch?: never;
@@ -586,7 +610,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change a person's name or roles, or close and open them in this org.
+         * Change a person's name, roles or password, or close and open them in this org.
          * @description Action `people.write`.
          */
         patch: operations["patch_api_admin_users_user_id_"];
@@ -666,6 +690,26 @@ export interface paths {
          * @description Action `session.end`.
          */
         post: operations["post_api_auth_logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change your password; your other sessions end
+         * @description Action `password.change`.
+         */
+        post: operations["post_api_auth_password"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1222,12 +1266,16 @@ export interface components {
         /**
          * ChangePerson
          * @description What to change; what is left out stays. `active` opens and closes the person in this org.
+         *
+         *         Who is closed is signed out of it, and a new `password` signs the person out everywhere.
          */
         ChangePerson: {
             /** @default null */
             active?: boolean | null;
             /** @default null */
             name?: string | null;
+            /** @default null */
+            password?: string | null;
             /** @default null */
             roles?: ("admin" | "learner")[] | null;
         };
@@ -2173,6 +2221,14 @@ export interface components {
             items: components["schemas"]["OwnLetter"][];
         };
         /**
+         * PasswordBody
+         * @description The password as it is, and as it is to be.
+         */
+        PasswordBody: {
+            current: string;
+            new: string;
+        };
+        /**
          * PeopleFilter
          * @description Whom to list. `search` is found anywhere in name or address; `withoutCourse` leaves out who has it.
          */
@@ -2449,6 +2505,17 @@ export interface components {
             userId?: string | null;
         };
         /**
+         * Revoked
+         * @description A token that counts no more. `listed` says whether it was on the list.
+         *
+         *         What an earlier version or an operator at the command line made is not, and is revoked all the same;
+         *         while the store is out nobody can say, and it is null.
+         */
+        Revoked: {
+            id: string;
+            listed: boolean | null;
+        };
+        /**
          * RosterReport
          * @description What an import did. `updated` people got a name, a role or a first password they did not have.
          */
@@ -2552,13 +2619,42 @@ export interface components {
             ttlDays?: number;
         };
         /**
+         * TokenRow
+         * @description A token on the list; `lastUsedAt` is good to a minute, and both may be null.
+         */
+        TokenRow: {
+            expiresAt: string;
+            id: string;
+            lastUsedAt: string | null;
+            madeAt: string;
+            madeBy: string;
+            orgId: string;
+            revokedAt: string | null;
+        };
+        /**
+         * TokenRows
+         * @description Service tokens that have not expired, the newest first.
+         */
+        TokenRows: {
+            items: components["schemas"]["TokenRow"][];
+        };
+        /**
          * TokenSaid
-         * @description A token, shown this once.
+         * @description A token, shown this once; `id` is what it is listed and revoked by.
          */
         TokenSaid: {
             /** Format: date-time */
             expiresAt: string;
+            id: string;
             token: string;
+        };
+        /**
+         * TokensOf
+         * @description Of which org; of all if none is named.
+         */
+        TokensOf: {
+            /** @default null */
+            orgId?: string | null;
         };
         /**
          * Traces
@@ -3626,6 +3722,37 @@ export interface operations {
             };
         };
     };
+    get_api_admin_tokens: {
+        parameters: {
+            query?: {
+                orgId?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenRows"];
+                };
+            };
+            /** @description A problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_api_admin_tokens: {
         parameters: {
             query?: never;
@@ -3646,6 +3773,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TokenSaid"];
+                };
+            };
+            /** @description A problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_api_admin_tokens_token_id_: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revoked"];
                 };
             };
             /** @description A problem document. */
@@ -3943,6 +4101,37 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description As asked. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem document. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_api_auth_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordBody"];
+            };
+        };
         responses: {
             /** @description As asked. */
             204: {

@@ -128,18 +128,30 @@ class Members:
             self._note(who.user_id, Facts(who.name, who.email, who.orgs, who.operator, login.active))
         return login
 
+    def learn(self, tx: Tx, user_id: str) -> None:
+        """Know of a change of a person's facts from its commit on, and not only when they grow old.
+
+        Called in the unit of work that made it.
+        """
+        facts = facts_of(tx, user_id)
+        tx.on_commit(lambda: self._note(user_id, facts))
+
     def _keep(self, principal: Principal) -> Principal:
         self.kept += 1
         return principal
 
     async def _read(self, user_id: str) -> None:
+        began_s = self._clock.ticks_s()
         try:
             facts = await self._store.read(None, partial(facts_of, user_id=user_id))
         except (Unavailable, Corrupt):
             # Translated into a pause: the facts at hand stand, and `kept` counts it.
             self._pause()
         else:
-            self._note(user_id, facts)
+            known = self._known.get(user_id)
+            if known is None or known.at_s <= began_s:
+                self._note(user_id, facts)
+            # else somebody changed them meanwhile, and what was read may be from before
         finally:
             del self._reading[user_id]
 

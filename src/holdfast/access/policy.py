@@ -43,6 +43,7 @@ TABLE: Final[dict[str, Rule]] = {
     "health.read": _row("public", *_EVERYBODY),
     "session.read": _row("signed in", *_EVERYBODY),
     "session.end": _row("signed in", *_EVERYBODY),
+    "password.change": _row("signed in", *_EVERYBODY),
     # what a school does
     "event.send": _row("own org", "learner", "admin", "service"),
     "course.read": _row("own org", "learner", "admin", "service"),
@@ -69,6 +70,8 @@ TABLE: Final[dict[str, Rule]] = {
     "devices.read": _row("own org", "operator", "service"),
     "org.write": _row("platform", "operator"),
     "token.mint": _row("platform", "operator"),
+    "token.read": _row("platform", "operator"),
+    "token.revoke": _row("platform", "operator"),
     "metrics.read": _row("platform", "operator", "service"),
     "health.history": _row("platform", "operator"),
 }

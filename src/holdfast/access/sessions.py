@@ -2,28 +2,26 @@
 
 A token is `base64url(version byte + claims as JSON) "." base64url(HMAC-SHA256 over the text before
 the dot)`. Compared is the text of the MAC, not its bytes, so each token has exactly one spelling.
-What a stateless session can't do, ending before it expires, is a set of ended session ids in memory,
-kept in the table `revoked_sessions`.
+What a stateless session can't do, ending before it expires, is asked of `endings` each time: of the
+session, of its person, and of each membership it tells of.
 """
 
 from __future__ import annotations
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
-from functools import partial
 from hmac import compare_digest, digest
 from typing import Final, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import delete, select
 
+from holdfast.access import endings
+from holdfast.access.endings import Endings, Names
 from holdfast.access.keys import Keys
 from holdfast.access.principal import Membership, Principal
-from holdfast.core.clock import Clock, parse_rfc3339, rfc3339
-from holdfast.core.errors import Rejected, Unavailable
-from holdfast.store.port import Store, Tx
-from holdfast.store.schema import revoked_sessions
+from holdfast.core.clock import Clock
+from holdfast.core.errors import Rejected
+from holdfast.store.port import Tx
 
 TTL_S: Final = 14 * 86_400.0
 """How long a session lasts without a renewal."""
@@ -53,43 +51,43 @@ class _Claims(msgspec.Struct, array_like=True, frozen=True):
 
 
 class _Known(NamedTuple):
-    """A token that was verified before."""
+    """A token that was verified before; the last three are what an ending of it would be called."""
 
     principal: Principal
     issued_at: float
     expires_at: float
-
-
-class Revoked(NamedTuple):
-    """A session that was ended, and when its last cookie would have expired (s since 1970)."""
-
-    session_id: str
-    expires_at: float
+    session: str
+    person: str
+    members: tuple[str, ...]
 
 
 class Sessions:
     """Issues, verifies, renews and ends sessions. One for each process; not for many threads.
 
-    `cache_size`: how many verified tokens are remembered; the oldest goes first. A remembered token
-    costs a dict look-up, and its expiry and revocation are checked each time.
+    `ended`: what was ended before its time. `cache_size`: how many verified tokens are remembered; the
+    oldest goes first. A remembered token costs a few dict look-ups: its expiry and endings are checked
+    each time.
     """
 
-    def __init__(self, keys: Keys, clock: Clock, cache_size: int = 10_000) -> None:
+    def __init__(
+        self, keys: Keys, clock: Clock, ended: Endings | None = None, cache_size: int = 10_000
+    ) -> None:
         self._key = keys.session
         self._clock = clock
+        self._ended = ended or Endings(clock)
+        self._names = Names(keys.session)
         self._cache_size = cache_size
         self._cache: dict[str, _Known] = {}
-        self._revoked: dict[str, float] = {}
-        self._unwritten: dict[str, float] = {}
-        self._sweep_at = 1024
 
-    def issue(self, principal: Principal) -> str:
-        """A token for the principal, good for 14 days from now.
+    def issue(self, principal: Principal, facts_at_s: float | None = None) -> str:
+        """A token for the principal, good for 14 days.
 
-        Keeps the principal's session id, or makes one where it has none. Where the facts are too
-        long for a cookie, names of orgs and then orgs at the end are left out; `Members` knows them.
+        `facts_at_s`: when it was asked who they are, now if left out; what was ended since then is
+        ended for this session too. Keeps the principal's session id, or makes one where it has none.
+        Where the facts are too long for a cookie, names of orgs and then orgs at the end are left out;
+        `Members` knows them.
         """
-        now = self._clock.now_s()
+        now = self._clock.now_s() if facts_at_s is None else facts_at_s
         orgs = tuple((org.org_id, org.name, _own(org)) for org in principal.orgs)
         claims = _Claims(
             principal.session_id or secrets.token_urlsafe(16),
@@ -130,45 +128,20 @@ class Sessions:
 
     # Ending sessions
 
-    def revoke(self, session_id: str, expires_at: float | None = None) -> None:
-        """End a session in this process at once; `flush_revocations` makes it last.
+    def revoke(self, session_id: str) -> None:
+        """End one session in this process at once; `Endings.flush` makes it last."""
+        self._ended.end(endings.session(session_id))
 
-        `expires_at` (s since 1970): from when no cookie of the session can be valid any more; left
-        out, the latest that a cookie issued by now can last.
+    def end_person(self, tx: Tx, user_id: str, *, kept: str = "") -> None:
+        """End all sessions of a person but the one whose id is `kept`, with a unit of work."""
+        self._ended.end_with(tx, self._names.person(user_id), kept=kept)
+
+    def end_membership(self, tx: Tx, org: str, user_id: str) -> None:
+        """Let no session say any more that a person is of an org, with a unit of work.
+
+        A session that tells of no other org ends; who is also elsewhere stays signed in there.
         """
-        until = self._clock.now_s() + TTL_S + SKEW_S if expires_at is None else expires_at
-        self._unwritten[session_id] = until
-        self.load([Revoked(session_id, until)])
-
-    def load(self, ended: Iterable[Revoked]) -> None:
-        """Learn of sessions ended elsewhere or before a restart, as `read_revoked` gives them."""
-        for session_id, expires_at in ended:
-            self._revoked[session_id] = max(expires_at, self._revoked.get(session_id, 0.0))
-        if len(self._revoked) >= self._sweep_at:
-            now = self._clock.now_s()
-            self._revoked = {one: until for one, until in self._revoked.items() if until > now}
-            self._sweep_at = max(1024, 2 * len(self._revoked))
-
-    @property
-    def unwritten(self) -> int:
-        """How many ended sessions the store doesn't know of yet."""
-        return len(self._unwritten)
-
-    async def flush_revocations(self, store: Store) -> bool:
-        """Write the ended sessions that the store doesn't know of; False when it can't be reached.
-
-        What could not be written is kept for the next time; writing twice does no harm.
-        """
-        if not self._unwritten:
-            return True
-        ended = [Revoked(*one) for one in self._unwritten.items()]
-        try:
-            await store.run(None, partial(write_revoked, ended=ended, now_s=self._clock.now_s()))
-        except Unavailable:
-            return False
-        for session_id, _ in ended:
-            self._unwritten.pop(session_id, None)
-        return True
+        self._ended.end_with(tx, self._names.member(org, user_id))
 
     # The token
 
@@ -189,9 +162,33 @@ class Sessions:
         if known.expires_at <= self._clock.now_s():
             self._cache.pop(token, None)
             raise _refused("the session has expired")
-        if known.principal.session_id in self._revoked:
+        return self._still(known)
+
+    def _still(self, known: _Known) -> _Known:
+        """What an ending left of it. Raises where that is nothing."""
+        if self._ended.of(known.session) is not None:
             raise _refused("the session was ended")
-        return known
+        all_of_them = self._ended.of(known.person)
+        who = known.principal
+        if (
+            all_of_them is not None
+            and known.issued_at < all_of_them.at_s
+            and who.session_id != all_of_them.kept
+        ):
+            raise _refused("the session was ended")
+        if not any(map(self._ended.of, known.members)):
+            return known
+        left = tuple(
+            membership
+            for membership, name in zip(who.orgs, known.members, strict=True)
+            if (ending := self._ended.of(name)) is None or known.issued_at >= ending.at_s
+        )
+        if len(left) == len(who.orgs):
+            return known
+        if not left and not who.operator:
+            raise _refused("the session was ended with the membership")
+        org = left[0].org_id if left else None
+        return known._replace(principal=msgspec.structs.replace(who, orgs=left, org=org))
 
     def _read(self, token: str) -> _Known:
         if len(token) > TOKEN_CHARS or not token.isascii():
@@ -218,7 +215,14 @@ class Sessions:
             org=orgs[0].org_id if orgs else None,
             session_id=claims.session_id,
         )
-        return _Known(principal, claims.issued_at, claims.expires_at)
+        return _Known(
+            principal,
+            claims.issued_at,
+            claims.expires_at,
+            endings.session(claims.session_id),
+            self._names.person(claims.user_id),
+            tuple(self._names.member(org.org_id, claims.user_id) for org in orgs),
+        )
 
 
 def _own(membership: Membership) -> tuple[Literal["learner", "admin"], ...]:
@@ -227,25 +231,6 @@ def _own(membership: Membership) -> tuple[Literal["learner", "admin"], ...]:
 
 def _refused(message: str) -> Rejected:
     return Rejected(message, code="not_signed_in", hint="Sign in again; what waits on the device is kept.")
-
-
-# Units of work on the table; all unbound, because a session belongs to no org
-
-
-def write_revoked(tx: Tx, ended: Iterable[Revoked], now_s: float) -> None:
-    """Note ended sessions, and forget those that would have expired by now."""
-    tx.run(delete(revoked_sessions).where(revoked_sessions.c.expires_at <= rfc3339(now_s)))
-    for session_id, expires_at in ended:
-        row = {"session_id": session_id, "expires_at": rfc3339(expires_at)}
-        tx.run(tx.insert(revoked_sessions).values(**row).on_conflict_do_nothing())
-
-
-def read_revoked(tx: Tx, now_s: float) -> list[Revoked]:
-    """The ended sessions whose cookies have not all expired."""
-    found = select(revoked_sessions.c.session_id, revoked_sessions.c.expires_at).where(
-        revoked_sessions.c.expires_at > rfc3339(now_s)
-    )
-    return [Revoked(row.session_id, parse_rfc3339(row.expires_at)) for row in tx.rows(found)]
 
 
 # The cookie

@@ -1,7 +1,8 @@
 """Bearer tokens: ours, signed with HS256, and the place where other issuers' verifiers plug in.
 
 Ours are for machines (`service`, in one org) and for the operator's own commands (`operator`).
-People sign in by session, or with a token of an issuer that knows them.
+People sign in by session, or with a token of an issuer that knows them. Each of ours has an id, by which
+it can be revoked before it expires.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import jwt
 import msgspec
 from jwt.utils import base64url_decode, base64url_encode
 
+from holdfast.access import endings
+from holdfast.access.endings import Endings
 from holdfast.access.keys import Keys
 from holdfast.access.principal import Membership, Principal
 from holdfast.core.clock import Clock
@@ -61,29 +64,41 @@ class _Claims(msgspec.Struct, frozen=True):
 
 
 class _Known(NamedTuple):
-    """A token that was verified before."""
+    """A token of ours that was verified before."""
 
     principal: Principal
     expires_at: float
+    token_id: str
+    ending: str
+    """What its revocation would be called."""
 
 
 class Tokens:
     """Mints our tokens and verifies all. One for each process.
 
     `others`: verifiers of other issuers; each token goes to the one its `iss` names, which must then
-    prove it. `cache_size`: how many verified tokens of ours are remembered; expiry is always checked.
+    prove it. `cache_size`: how many verified tokens of ours are remembered; expiry and revocation are
+    always checked. `ended`: what was revoked.
     """
 
     issuer = ISSUER
 
     def __init__(
-        self, keys: Keys, clock: Clock, others: Sequence[Verifier] = (), cache_size: int = 10_000
+        self,
+        keys: Keys,
+        clock: Clock,
+        others: Sequence[Verifier] = (),
+        cache_size: int = 10_000,
+        ended: Endings | None = None,
     ) -> None:
         self._key = keys.token
         self._clock = clock
         self._others = {one.issuer: one for one in others}
         self._cache_size = cache_size
         self._cache: dict[str, _Known] = {}
+        self._ended = ended or Endings(clock)
+        self.used: dict[str, float] = {}
+        """Token id -> when it was last shown (s since 1970); for services, since it was last written down."""
 
     def mint(
         self,
@@ -141,7 +156,15 @@ class Tokens:
         if known.expires_at <= self._clock.now_s():
             self._cache.pop(token, None)
             raise _refused("the bearer token has expired")
+        if self._ended.of(known.ending) is not None:
+            raise _refused("the bearer token was revoked")
+        if known.principal.service:
+            self.used[known.token_id] = self._clock.now_s()
         return known.principal
+
+    def revoke(self, token_id: str) -> None:
+        """Let a token of ours count no more, in this process at once; `Endings.flush` makes it last."""
+        self._ended.end(endings.token(token_id), lasts_s=endings.TOKEN_S)
 
     def expires_at_s(self, token: str) -> float:
         """When a token of ours ends, seconds since 1970. Raises as `verify`."""
@@ -175,7 +198,7 @@ class Tokens:
             org=claims.org if orgs else None,
             via="bearer",
         )
-        return _Known(principal, float(claims.exp))
+        return _Known(principal, float(claims.exp), claims.jti, endings.token(claims.jti))
 
     def _claims(self, token: str) -> _Claims:
         if len(token) > TOKEN_CHARS or not token.isascii():

@@ -38,6 +38,7 @@ _LATER: Final = {
     "rebuild": "holdfast.cli.rebuild:rebuild",
     "replay": "holdfast.cli.replay:replay",
     "restore": "holdfast.cli.backup:restore",
+    "token": "holdfast.cli.tokens:token",
     "verify": "holdfast.cli.verify:verify",
 }
 """Commands in modules of their own."""
@@ -200,28 +201,6 @@ def load_oulad(path: Path, data: Path | None, url: str | None, token: str | None
         _ledger([row])
     if row["pending"] or row["accepted"] != row["applied"] + row["duplicate"] + row["dead"]:
         sys.exit(1)
-
-
-@main.command()
-@click.option("--role", type=click.Choice(["service", "operator"]), default="service", show_default=True)
-@click.option("--org", help="The org's slug; a service belongs to one.")
-@click.option(
-    "--days", default=90, show_default=True, type=click.IntRange(1, 365), help="How long it is good for."
-)
-@_DATA
-@_JSON
-@say.clear_errors
-def token(role: str, org: str | None, days: int, data: Path | None, *, json_: bool) -> None:
-    """Make a bearer token with the portal's own key."""
-    from holdfast.cli import proving  # noqa: PLC0415
-
-    if role == "service" and org is None:
-        raise Rejected("a service token belongs to an org", code="org_required", hint="Name it with --org.")
-    text = _run(lambda: proving.make_token(_settings(data), data, role, org, days))
-    if json_:
-        say.as_json({"token": text, "role": role, "org": org})
-    else:
-        click.echo(text)
 
 
 def _ledger(rows: list[dict[str, Any]]) -> None:

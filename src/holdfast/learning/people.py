@@ -181,6 +181,20 @@ def change_person(tx: Tx, org: str, user_id: str, change: PersonChange, *, actor
     return _person(tx, org, user_id)
 
 
+def set_password(tx: Tx, org: str, user_id: str, password_hash: str) -> None:
+    """Give a member a new password, in an unbound transaction.
+
+    Raises Rejected `forbidden` for a person who is in other orgs too: their account is not one org's.
+    """
+    if user_id not in only_here(tx, org, [user_id]):
+        raise Rejected(
+            "this person's password is not this org's to set",
+            code="forbidden",
+            hint="They are in another org too, and change it themselves.",
+        )
+    tx.run(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
+
+
 def list_people(
     tx: Tx,
     org: str,

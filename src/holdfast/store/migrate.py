@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 
 from holdfast.core.errors import Corrupt
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest step; a test holds it to the folder's."""
 
 FOLDER: Final = Path(__file__).parent / "migrations"

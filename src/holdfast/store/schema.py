@@ -206,12 +206,28 @@ memberships: Final = Table(
     Index(None, "user_id"),
 )
 
-revoked_sessions: Final = Table(
-    "revoked_sessions",
+endings: Final = Table(
+    "endings",
     metadata,
-    Column("session_id", Text, primary_key=True),
+    Column("what", Text, primary_key=True),
+    Column("ended_at", Text, nullable=False),
     Column("expires_at", Text, nullable=False),
+    Column("kept_session", Text),
 )
+"""What counts no more before its time: a session, a token, all that a person or a membership had then.
+People stand here by a keyed hash; a row may go once everything it ends has expired by itself."""
+
+service_tokens: Final = Table(
+    "service_tokens",
+    metadata,
+    Column("org_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("last_used_at", Text),
+)
+"""Tokens that were made, without the tokens themselves; `last_used_at` is good to a minute."""
 
 audit: Final = Table(
     "audit",

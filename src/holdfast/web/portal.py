@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from holdfast.access.csrf import Csrf
+    from holdfast.access.endings import Endings
     from holdfast.access.flags import Flags
     from holdfast.access.members import Members
+    from holdfast.access.owed import Owed
     from holdfast.access.rate import RateLimit
     from holdfast.access.sessions import Sessions
     from holdfast.access.tokens import Tokens
@@ -58,6 +60,8 @@ class Portal:
     eraser: Eraser
     file_store: Callable[[Path], Store]
     waiting: Backlog
+    ended: Endings
+    owed: Owed
     sessions: Sessions
     csrf: Csrf
     tokens: Tokens

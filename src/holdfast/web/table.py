@@ -20,11 +20,13 @@ from holdfast.web.routes import (
     people,
     rebuild,
     replay,
+    tokens,
 )
 
 CALLS: Final[tuple[Call, ...]] = (
     *events.CALLS,
     *auth.CALLS,
+    *tokens.CALLS,
     *learner.CALLS,
     *letters.CALLS,
     *courses.CALLS,

@@ -28,6 +28,7 @@ public              +++     +++     +++     +++      +++
 health.read         +++     +++     +++     +++      +++
 session.read        sss     +++     +++     +++      +++
 session.end         sss     +++     +++     +++      +++
+password.change     sss     +++     +++     +++      +++
 event.send          sss     +xo     +xo     fff      +xo
 course.read         sss     +xo     +xo     fff      +xo
 loss.report         sss     +xo     +xo     fff      +xo
@@ -52,6 +53,8 @@ ledger.read         sss     fxf     fxf     +++      +xo
 devices.read        sss     fxf     fxf     +++      +xo
 org.write           sss     fff     fff     +++      fff
 token.mint          sss     fff     fff     +++      fff
+token.read          sss     fff     fff     +++      fff
+token.revoke        sss     fff     fff     +++      fff
 metrics.read        sss     fff     fff     +++      +++
 health.history      sss     fff     fff     +++      fff
 """

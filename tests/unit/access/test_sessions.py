@@ -12,7 +12,6 @@ from holdfast.access.sessions import (
     RENEW_AFTER_S,
     TOKEN_CHARS,
     TTL_S,
-    Revoked,
     Sessions,
     clear_cookie,
     cookie,
@@ -194,15 +193,6 @@ def test_an_ended_session_is_refused_with_all_its_cookies_and_only_it() -> None:
     sessions.verify(other)
     clock.advance(TTL_S - RENEW_AFTER_S - 1)
     assert "ended" in refused(sessions, newer)
-
-
-def test_ended_sessions_are_forgotten_when_they_would_have_expired_anyway() -> None:
-    clock = ManualClock()
-    sessions = made(clock)
-    sessions.load(Revoked(f"s-{n}", clock.now_s() + 10) for n in range(1000))
-    clock.advance(11)
-    sessions.load(Revoked(f"t-{n}", clock.now_s() + 10) for n in range(100))
-    assert set(sessions._revoked) == {f"t-{n}" for n in range(100)}
 
 
 def test_the_memory_of_verified_tokens_is_bounded_and_answers_as_a_cold_one_does() -> None:

@@ -12,8 +12,10 @@ from sqlalchemy import update
 
 from holdfast.access import audit, passwords
 from holdfast.access.csrf import Csrf
+from holdfast.access.endings import Endings
 from holdfast.access.keys import Keys
 from holdfast.access.members import Members, login_of
+from holdfast.access.owed import Owed
 from holdfast.access.passwords import DEMO_PASSWORD, needs_rehash
 from holdfast.access.policy import TABLE
 from holdfast.access.principal import Principal
@@ -26,7 +28,7 @@ from holdfast.store.schema import users
 from holdfast.store.sqlite import SqliteStore
 from holdfast.web.calls import Answer, Ask
 from holdfast.web.portal import Portal
-from holdfast.web.routes import auth
+from holdfast.web.routes import auth, tokens
 from tests.unit.access import school
 from tests.unit.access.failing import FailingStore
 from tests.unit.access.school import PASSWORD
@@ -40,9 +42,11 @@ class Door:
     def __init__(self, store: FailingStore, *, demo: bool = False, secure: bool = False) -> None:
         self.clock = ManualClock()
         self.store = store
-        self.sessions = Sessions(KEYS, self.clock)
+        self.ended = Endings(self.clock)
+        self.owed = Owed(self.clock)
+        self.sessions = Sessions(KEYS, self.clock, self.ended)
         self.csrf = Csrf(KEYS)
-        self.tokens = Tokens(KEYS, self.clock)
+        self.tokens = Tokens(KEYS, self.clock, ended=self.ended)
         self.members = Members(store, self.clock)
         self.login_rate = RateLimit(0.1, 5, self.clock)
         self.settings = SimpleNamespace(demo=demo, secure_cookies=secure)
@@ -339,7 +343,7 @@ async def test_signing_out_ends_the_session_here_and_in_the_store(door: Door) ->
     assert "Max-Age=0" in answer.cookies[0]
     with pytest.raises(Rejected, match="ended"):
         door.sessions.verify(token)
-    assert door.sessions.unwritten == 0
+    assert door.ended.unwritten == 0
     # What is still open in this person's name hears of it.
     assert door.rechecked == 1
 
@@ -350,13 +354,13 @@ async def test_signing_out_works_while_the_store_is_down(door: Door) -> None:
     assert (await auth.logout(door.ask(door.sessions.verify(token)))).status == 204
     with pytest.raises(Rejected, match="ended"):
         door.sessions.verify(token)
-    assert door.sessions.unwritten == 1
+    assert door.ended.unwritten == 1
 
 
 async def test_an_operator_mints_a_service_token_and_the_audit_knows(door: Door) -> None:
     olu = door.sessions.verify(door.token(await door.login("olu@tidewater.example")))
-    body = auth.TokenBody(role="service", org_id="o-tidewater", ttl_days=2)
-    answer = await auth.mint_token(door.ask(olu, body))
+    body = tokens.TokenBody(role="service", org_id="o-tidewater", ttl_days=2)
+    answer = await tokens.mint(door.ask(olu, body))
     assert answer.status == 201
     who = door.tokens.verify(answer.content.token)
     assert (who.user_id, who.org) == ("service:o-tidewater", "o-tidewater")
@@ -372,7 +376,7 @@ async def test_an_operator_mints_a_service_token_and_the_audit_knows(door: Door)
 async def test_no_token_is_minted_for_an_org_that_is_not_there(door: Door) -> None:
     olu = Principal("u-olu", "Olu", "olu@tidewater.example", (), operator=True)
     with pytest.raises(Rejected, match="no org") as caught:
-        await auth.mint_token(door.ask(olu, auth.TokenBody(role="service", org_id="tidewater")))
+        await tokens.mint(door.ask(olu, tokens.TokenBody(role="service", org_id="tidewater")))
     assert caught.value.code == "not_found"
 
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from holdfast.cli.main import main
 from tests.served import Served, completed, lesson_of, recorded, served, until
 
 
@@ -155,6 +157,21 @@ def test_a_token_opens_the_portal_whose_folder_made_it(portal: Served) -> None:
     assert said["principal"]["orgId"] == "tidewater"
     listed = holdfast("deadletters", "list", "--url", portal.url, "--token", token, "--json")
     assert (listed.status, listed.json["items"]) == (0, [])
+
+
+def test_a_token_is_listed_and_revoked_by_its_id_or_by_itself(data: Path) -> None:
+    def typed(*words: str) -> Any:  # noqa: ANN401
+        done = CliRunner().invoke(main, ["token", *words, "--data", str(data), "--json"])
+        return json.loads(done.stdout) if done.exit_code == 0 else done.exit_code
+
+    service, operator = typed("--org", "tidewater"), typed("--role", "operator")
+    assert typed("revoke", service["id"]) == {"id": service["id"], "listed": True}
+    (row,) = [one for one in typed("list", "--org", "tidewater")["items"] if one["id"] == service["id"]]
+    assert row["revokedAt"]
+    assert typed("revoke", operator["token"]) == {"id": operator["id"], "listed": False}
+    assert typed("revoke", "no.such.token") == 1
+    misplaced = CliRunner().invoke(main, ["token", "--data", str(data), "list"])
+    assert misplaced.exit_code == 2
 
 
 def test_a_service_token_needs_an_org_that_is_there(data: Path) -> None:

@@ -241,6 +241,7 @@ async def test_people_are_made_found_and_changed(school: School) -> None:
     assert code(await school.client.patch(path, json={})) == (422, "invalid")
     notes = await school.portal.store.read(None, lambda tx: tx.rows(select(audit).order_by(audit.c.at)))
     assert [(row.org_id, row.actor_id, row.act) for row in notes] == [
+        ("tide", "ben", "session.begun"),
         ("tide", "ben", "person.added"),
         ("tide", "ben", "person.changed"),
     ]

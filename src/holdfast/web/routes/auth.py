@@ -1,12 +1,11 @@
-"""Signing in, staying signed in, signing out, and tokens for machines."""
+"""Signing in, staying signed in, signing out, and a password of one's own."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from datetime import datetime
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import anyio
@@ -14,17 +13,13 @@ import anyio.to_thread
 import msgspec
 from anyio.lowlevel import RunVar
 from msgspec import Meta
-from sqlalchemy import select
 
 from holdfast.access import passwords, sessions
 from holdfast.access.audit import note_for
 from holdfast.access.members import Login, normal_email, set_password_hash
 from holdfast.access.principal import Principal
-from holdfast.core.clock import rfc3339
-from holdfast.core.errors import Rejected, Unavailable
-from holdfast.core.ids import uuid7
+from holdfast.core.errors import Conflict, Rejected, Unavailable
 from holdfast.store.port import Tx
-from holdfast.store.schema import orgs
 from holdfast.web.calls import Answer, Ask, Call, Said, Wire
 
 HASHERS: Final = 4
@@ -36,7 +31,8 @@ LOGIN_WAIT_S: Final = 5.0
 """How long signing in waits for the store before it says that it can't."""
 STORE_WAIT_S: Final = 2.0
 """How long signing out waits for the store before it leaves the writing for later."""
-_DAY_S: Final = 86_400
+NOTE_WAIT_S: Final = 0.5
+"""How long a sign-in waits for its note in the audit before it leaves the writing for later."""
 
 _NO_STORE: Final = {"cache-control": "no-store"}
 _hashing: Final[RunVar[anyio.CapacityLimiter]] = RunVar("holdfast_hashing")
@@ -76,19 +72,11 @@ class SessionSaid(Said):
     demo: bool
 
 
-class TokenBody(Wire):
-    """What token is wanted."""
+class PasswordBody(Wire):
+    """The password as it is, and as it is to be."""
 
-    role: Literal["service"]
-    org_id: Annotated[str, Meta(min_length=1, max_length=64)]
-    ttl_days: Annotated[int, Meta(ge=1, le=365)] = 90
-
-
-class TokenSaid(Said):
-    """A token, shown this once."""
-
-    token: str
-    expires_at: Annotated[datetime, Meta(tz=True)]
+    current: Annotated[str, Meta(min_length=1, max_length=passwords.MAX_CHARS)]
+    new: Annotated[str, Meta(min_length=passwords.MIN_CHARS, max_length=passwords.MAX_CHARS)]
 
 
 async def login(ask: Ask) -> Answer:
@@ -97,6 +85,7 @@ async def login(ask: Ask) -> Answer:
     _refuse_cross_site(ask.headers)
     passwords.refuse_demo_password(body.password, demo=portal.settings.demo)
     turns = _take_turns(ask, normal_email(body.email))
+    asked_at_s = portal.clock.now_s()
     try:
         with anyio.fail_after(LOGIN_WAIT_S):
             found = await portal.members.by_email(body.email)
@@ -106,7 +95,12 @@ async def login(ask: Ask) -> Answer:
             "signing in needs the store, and it does not answer now",
             hint="Try again shortly. Whoever is signed in stays signed in, and their work is kept.",
         ) from fault
-    who = await _proven(body.password, found)
+    try:
+        who = await _proven(body.password, found)
+    except Rejected:
+        known = found.principal if found is not None else None
+        portal.owed.refused(_orgs(known) if known else [None], known.user_id if known else "")
+        raise
     _give_back(ask, turns)
     if found is not None and found.demo and not portal.settings.demo:
         raise Rejected(
@@ -121,8 +115,12 @@ async def login(ask: Ask) -> Answer:
             hint="Ask an admin of your school to add you.",
         )
     await _renew_hash(ask, body.password, found)
-    token = portal.sessions.issue(who)
+    # A password that was changed, or a membership that ended, while this was going on ends it too.
+    token = portal.sessions.issue(who, asked_at_s)
     session_id = portal.sessions.verify(token).session_id
+    portal.owed.add(_orgs(who), who.user_id, "session.begun", who.user_id, {})
+    with anyio.move_on_after(NOTE_WAIT_S):
+        await portal.owed.flush(portal.store)
     return _session(ask, msgspec.structs.replace(who, session_id=session_id), token)
 
 
@@ -143,31 +141,54 @@ async def logout(ask: Ask) -> Answer:
         return Answer(None, status=204)
     portal.sessions.revoke(ask.me.session_id)
     portal.streams.recheck()
+    await portal.ended.keep()
     with anyio.move_on_after(STORE_WAIT_S):
-        await portal.sessions.flush_revocations(portal.store)
+        await portal.ended.flush(portal.store)
     gone = sessions.clear_cookie(secure=portal.settings.secure_cookies)
     return Answer(None, status=204, headers=_NO_STORE, cookies=(gone,))
 
 
-async def mint_token(ask: Ask) -> Answer:
-    """Make a service token for an org. It is noted in the audit, and kept nowhere."""
-    portal, body = ask.portal, ask.body
-    token_id = uuid7()
-    token = portal.tokens.mint(body.role, body.org_id, ttl_s=body.ttl_days * _DAY_S, token_id=token_id)
-    note = partial(
-        _note_token, org=body.org_id, actor=ask.me.user_id, token_id=token_id, ttl_days=body.ttl_days
-    )
-    await portal.store.run(None, note)
-    expires_at = datetime.fromisoformat(rfc3339(portal.tokens.expires_at_s(token)))
-    return Answer(TokenSaid(token=token, expires_at=expires_at), status=201, headers=_NO_STORE)
-
-
-def _note_token(tx: Tx, org: str, actor: str, token_id: str, ttl_days: int) -> None:
-    if not tx.rows(select(orgs.c.id).where(orgs.c.id == org)):
+async def change_password(ask: Ask) -> Answer:
+    """Change one's own password. All other sessions of the person end; this one goes on."""
+    portal, body, who = ask.portal, ask.body, ask.me
+    if who.via != "session":
         raise Rejected(
-            "there is no org with this orgId", code="not_found", hint="Give the org's id, not its slug."
+            "a token has no password", code="forbidden", hint="Sign in as the person to change it."
         )
-    note_for(tx, org, actor, "token.minted", token_id, {"role": "service", "ttlDays": ttl_days})
+    passwords.check_new_password(body.new, demo=portal.settings.demo)
+    # Whoever found an open screen must not guess at the password any faster than at the door.
+    turns = _take_turns(ask, normal_email(who.email))
+    try:
+        found = await portal.members.by_email(who.email)
+    except Unavailable:
+        _give_back(ask, turns)
+        raise
+    stored = found.password_hash if found is not None and found.principal.user_id == who.user_id else None
+    good = stored is not None and await anyio.to_thread.run_sync(
+        passwords.verify_password, stored, body.current, limiter=_limiter()
+    )
+    if not good or stored is None:
+        portal.owed.refused(_orgs(who), who.user_id)
+        raise Rejected("current: this is not your password now", hint="Check it; an admin can set a new one.")
+    _give_back(ask, turns)
+    new = await anyio.to_thread.run_sync(passwords.hash_password, body.new, limiter=_limiter())
+
+    def work(tx: Tx) -> None:
+        if not set_password_hash(tx, who.user_id, stored, new):
+            raise Conflict("the password was changed elsewhere just now", hint="Sign in with the newer one.")
+        portal.sessions.end_person(tx, who.user_id, kept=who.session_id)
+        for org in _orgs(who):
+            note_for(tx, org, who.user_id, "password.changed", who.user_id, {})
+
+    await portal.store.run(None, work)
+    await portal.ended.flush(portal.store)
+    portal.streams.recheck()
+    return Answer(None, status=204, headers=_NO_STORE)
+
+
+def _orgs(who: Principal) -> list[str | None]:
+    """Whose audit an act on an account belongs to: each of the person's orgs, or the platform's."""
+    return [one.org_id for one in who.orgs] or [None]
 
 
 def _session(ask: Ask, who: Principal, token: str | None) -> Answer:
@@ -309,12 +330,13 @@ CALLS: Final = (
     Call("POST", "/api/auth/logout", logout, "session.end", None, "Sign out", status=204),
     Call(
         "POST",
-        "/api/admin/tokens",
-        mint_token,
-        "token.mint",
-        TokenSaid,
-        "Make a service token for an org",
-        body=TokenBody,
-        status=201,
+        "/api/auth/password",
+        change_password,
+        "password.change",
+        None,
+        "Change your password; your other sessions end",
+        body=PasswordBody,
+        status=204,
+        limit_bytes=16 << 10,
     ),
 )

@@ -52,11 +52,15 @@ class NewPerson(Wire):
 
 
 class ChangePerson(Wire):
-    """What to change; what is left out stays. `active` opens and closes the person in this org."""
+    """What to change; what is left out stays. `active` opens and closes the person in this org.
+
+    Who is closed is signed out of it, and a new `password` signs the person out everywhere.
+    """
 
     name: PersonName | None = None
     active: bool | None = None
     roles: OrgRoles | None = None
+    password: Annotated[str, Meta(min_length=MIN_CHARS, max_length=MAX_CHARS)] | None = None
 
 
 class WhoIs(Wire):
@@ -119,23 +123,42 @@ async def create(ask: Ask) -> Person:
 
 async def change(ask: Ask) -> Person:
     """Change a person of the org."""
-    org, actor, user_id = ask.my_org, ask.me.user_id, ask.path["user_id"]
+    portal, org, actor, user_id = ask.portal, ask.my_org, ask.me.user_id, ask.path["user_id"]
     asked = PersonChange(name=ask.body.name, active=ask.body.active, roles=ask.body.roles)
-    named = [field for field in ("name", "active", "roles") if getattr(asked, field) is not None]
+    named = [
+        field for field in ("name", "active", "roles", "password") if getattr(ask.body, field) is not None
+    ]
     if not named:
-        raise Rejected("nothing to change is named", hint="Name name, active or roles.")
+        raise Rejected("nothing to change is named", hint="Name name, active, roles or password.")
 
     if asked.active is False or asked.roles is not None:
         # Who loses a role, or is closed, loses it for good as far as they can tell.
-        require_store_well(ask.portal)
+        require_store_well(portal)
+    hashed = None
+    if ask.body.password is not None:
+        if user_id == actor:
+            raise Rejected(
+                "your own password takes the one you have", code="forbidden", hint="POST /api/auth/password."
+            )
+        check_new_password(ask.body.password, demo=portal.settings.demo)
+        hashed = await anyio.to_thread.run_sync(hash_password, ask.body.password)
 
     def work(tx: Tx) -> Person:
         person = people.change_person(tx, org, user_id, asked, actor=actor)
+        if hashed is not None:
+            people.set_password(tx, org, user_id, hashed)
+            portal.sessions.end_person(tx, user_id)
+        if asked.active is False:
+            portal.sessions.end_membership(tx, org, user_id)
+        portal.members.learn(tx, user_id)
         details = {"changed": named, "roles": person.roles, "active": person.active}
         note_for(tx, org, actor, "person.changed", user_id, details)
         return person
 
-    return await ask.portal.store.run(None, work)
+    person = await portal.store.run(None, work)
+    await portal.ended.flush(portal.store)
+    portal.streams.recheck()
+    return person
 
 
 async def import_csv(ask: Ask) -> RosterReport:
@@ -198,7 +221,7 @@ CALLS: Final[tuple[Call, ...]] = (
         action="people.write",
         returns=Person,
         body=ChangePerson,
-        summary="Change a person's name or roles, or close and open them in this org.",
+        summary="Change a person's name, roles or password, or close and open them in this org.",
     ),
     Call(
         "POST",
