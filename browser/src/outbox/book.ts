@@ -82,8 +82,8 @@ export function openBook(
 }
 
 /** The record, with what a hint from outside the database adds to it; the same object where that is nothing. */
-function heeding(meta: Meta, { deviceId, generation, lastSeq, gone }: Numbering, isOwn: boolean): Meta {
-  const hint = { deviceId, generation, lastSeq, gone };
+function heeding(meta: Meta, hint: Numbering, isOwn: boolean): Meta {
+  const { deviceId, generation, lastSeq, gone } = hint;
   const isThis = isSameNumbering(meta, hint);
   // A numbering other than the present one is suspect once, when this one begins or was begun elsewhere; and
   // once for each tab that used it, since whoever began this one may not have seen its last numbers.
@@ -91,9 +91,18 @@ function heeding(meta: Meta, { deviceId, generation, lastSeq, gone }: Numbering,
     ? lastSeq > meta.lastSeq
     : isOwn || deviceId !== meta.deviceId || generation > meta.generation || meta.lastSeq === 0;
   if (!isNews || lastSeq === 0) return meta;
-  const before = meta.suspects.find((one) => isSameNumbering(one, hint));
-  if (before && before.lastSeq >= lastSeq) return meta;
-  if (before) hint.gone = union(gone, before.gone);
-  const suspects = [...meta.suspects.filter((one) => one !== before), hint];
-  return { ...meta, suspects, ...(isThis && { lastSeq, gone: union(meta.gone, gone) }) };
+  const { suspects } = meta;
+  const before = suspects.find((one) => isSameNumbering(one, hint)) ?? hint;
+  const suspect = {
+    deviceId,
+    generation,
+    lastSeq: Math.max(lastSeq, before.lastSeq),
+    // Each may know of some that ended, the hint or whoever brought it up before.
+    gone: union(gone, before.gone),
+  };
+  return {
+    ...meta,
+    suspects: [...suspects.filter((one) => one !== before), suspect],
+    ...(isThis && { lastSeq, gone: union(meta.gone, gone) }),
+  };
 }

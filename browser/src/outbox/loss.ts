@@ -10,7 +10,7 @@ import type { Loss, Undeliverable } from "./entry";
 import type { News } from "./port";
 import { type Ranges, rangesOf, union, without } from "./ranges";
 import { PROGRESS_PATH } from "./requests";
-import { isSameNumbering, type Meta, type Numbering, type Store } from "./store";
+import { isOpen, isSameNumbering, type Meta, type Numbering, type Store } from "./store";
 
 /** Most ranges one loss receipt may hold. */
 const LARGEST_RECEIPT = 1_000;
@@ -43,14 +43,14 @@ export function watchLoss(
       // Mostly these are entries of another lane, still on their way.
       due = without(missed, union(book.known().gone, await onDevice())).length > 0;
     }
-    if (!due && book.known().suspects.length === 0) return;
+    if (!due && !book.known().suspects.some(isOpen)) return;
     // In this order: what is added meanwhile is above `lastSeq`, and what ends meanwhile is in `gone`.
     await book.write(() => undefined, false);
     const { suspects, ...current } = book.known();
     const there = await onDevice();
     await book.write(() => undefined, false);
     const here = union(there, book.known().gone);
-    const others = suspects.filter((one) => !isSameNumbering(one, current));
+    const others = suspects.filter((one) => isOpen(one) && !isSameNumbering(one, current));
     for (const one of [...others, { ...current, gone: here }]) {
       if (one.lastSeq > 0 && !(await compare(one, isSameNumbering(one, current)))) return;
     }
@@ -76,16 +76,10 @@ export function watchLoss(
     const device = answer.ok && answer.value.device;
     if (!device) return false;
     const arrived = device.acceptedThrough > 0 ? without([[1, device.acceptedThrough]], device.missing) : [];
-    // Another tab may have remembered less of it, and that part has been put down already.
-    const known = (await store.read("losses")).map(([, loss]) => loss as Kept);
-    const putDown = known.filter((one) => isSameNumbering(one, { deviceId, generation }));
-    const gaps = without([[1, lastSeq]], union(arrived, gone));
-    const missing = putDown
-      .reduce<Ranges>((left, one) => without(left, one.missing), gaps)
-      .slice(-LARGEST_RECEIPT);
-    const isSuspect = ({ suspects }: Meta): boolean =>
-      suspects.some((one) => isSameNumbering(one, { deviceId, generation }));
-    if (missing.length === 0 && !isSuspect(book.known())) return true;
+    const missing = without([[1, lastSeq]], union(arrived, gone)).slice(-LARGEST_RECEIPT);
+    const suspectIn = ({ suspects }: Meta) =>
+      suspects.find((one) => isSameNumbering(one, { deviceId, generation }));
+    if (missing.length === 0 && !suspectIn(book.known())) return true;
     const found = {
       id: mintId(),
       deviceId,
@@ -100,10 +94,13 @@ export function watchLoss(
       // with it what waited. Its numbers are to be compared anew, as those of one that is gone.
       isLate = isCurrent && !isSameNumbering(meta, found);
       if (isLate) return undefined;
+      const suspect = suspectIn(meta);
       // Another tab may have put it down meanwhile.
-      const still = isCurrent ? without(missing, meta.gone) : isSuspect(meta) ? missing : [];
-      loss = still.length === 0 ? undefined : { ...found, missing: still, cause: causeOf(isSuspect(meta)) };
-      const suspects = meta.suspects.filter((one) => !isSameNumbering(one, found));
+      const still = without(missing, isCurrent ? meta.gone : (suspect?.gone ?? missing));
+      loss = still.length === 0 ? undefined : { ...found, missing: still, cause: causeOf(suspect) };
+      const suspects = meta.suspects.flatMap((one) =>
+        one !== suspect ? one : isCurrent ? [] : { ...one, gone: union(one.gone, [[1, lastSeq]]) },
+      );
       return {
         put: loss ? [["losses", loss]] : [],
         meta: { ...meta, suspects, ...(isCurrent && { gone: union(meta.gone, still) }) },
@@ -112,7 +109,7 @@ export function watchLoss(
     if (loss) tell({ type: "loss", loss });
     return !isLate;
 
-    function causeOf(suspect: boolean): string {
+    function causeOf(suspect: Numbering | undefined): string {
       if (!isCurrent) return "The browser's database was deleted or lost.";
       return suspect
         ? "The browser's database came back older than it was."

@@ -1,6 +1,7 @@
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { nameOf } from "./name";
+import type { Parts } from "./parts";
 import type { Outbox } from "./port";
 import { ADA, completed, FakeLocks, networkDown, newDevice, problem } from "./rig";
 
@@ -168,6 +169,43 @@ describe("a loss", () => {
     other.sendNow();
     await clock.pass(60_000);
     expect((await one.losses()).map(({ missing }) => missing)).toEqual([[[2, 3]]]);
+  });
+
+  describe("after a database went, of what one tab had discarded unseen by another", () => {
+    /** Numbers 2 to 4 ended here, as `one` knows and `other`, which saw them given out, does not. */
+    async function endedBehindABack(parts: Partial<Parts> = {}): Promise<[Outbox, Outbox]> {
+      const [one, other] = [await open(parts), await open(parts)];
+      await one.add(completed("one"));
+      await clock.pass(2_000);
+      server.behaviour = networkDown;
+      await one.add(completed("two"));
+      await one.add(completed("three"));
+      await other.add(completed("four"));
+      await one.discardAll();
+      await disk.delete(NAME);
+      return [one, other];
+    }
+    async function reportedAfter(first: Outbox, second: Outbox) {
+      await first.add(completed("five"));
+      server.behaviour = () => undefined;
+      first.sendNow();
+      await clock.pass(20_000);
+      await second.add(completed("six"));
+      second.sendNow();
+      await clock.pass(60_000);
+      expect(server.applied.size).toBe(3);
+      return reported();
+    }
+
+    it.each([{}, { mirror: undefined }])("is none when the tab that knows begins anew: %o", async (parts) => {
+      const [one, other] = await endedBehindABack(parts);
+      expect(await reportedAfter(one, other)).toEqual([]);
+    });
+
+    it("is none when the other begins anew, for localStorage knows", async () => {
+      const [one, other] = await endedBehindABack();
+      expect(await reportedAfter(other, one)).toEqual([]);
+    });
   });
 
   it("is found when the database came back older, whose numbers are given to nothing else", async () => {

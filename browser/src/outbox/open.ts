@@ -29,6 +29,7 @@ import { bytesOf, fitting, type Outcome, post } from "./requests";
 import { createSender } from "./sender";
 import { createShelves } from "./shelves";
 import { watchStatus } from "./status";
+import { isOpen } from "./store";
 
 export async function openOutbox(parts: Parts): Promise<Outbox> {
   const { principal, mirror, page, clock = systemClock, random = Math.random, mintId = mint } = parts;
@@ -215,7 +216,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       const mine = due(aside.of(lane));
       if (mine.length > 0 || !lease.holds() || !aside.isReadable()) return mine;
       // The beat notices a database that was deleted, also where nothing is added after it.
-      if (book.known().suspects.length > 0) void lookForLoss();
+      if (book.known().suspects.some(isOpen)) void lookForLoss();
       return due(await orUnsafe(shelves.waiting(lane, limit + skip.size), true));
     },
     async post(entries) {

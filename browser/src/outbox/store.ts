@@ -33,6 +33,10 @@ export const isSameNumbering = (
   other: Pick<Numbering, "deviceId" | "generation">,
 ): boolean => one.deviceId === other.deviceId && one.generation === other.generation;
 
+/** Whether some of its numbers are not accounted for. */
+export const isOpen = ({ lastSeq, gone: [first] }: Numbering): boolean =>
+  first?.[0] !== 1 || first[1] < lastSeq;
+
 /** What the database knows about itself; one record, in every write's transaction. */
 export interface Meta extends Numbering {
   readonly orgId: string;
@@ -41,7 +45,10 @@ export interface Meta extends Numbering {
   readonly epoch: number;
   /** When the sending tab last said that it lives, by the device's clock; 0 when it left. */
   readonly beatAtMs: number;
-  /** Numberings whose numbers are still to be compared with the server's. */
+  /**
+   * Numberings that ended with a database: those that are open are still to be compared with the server's
+   * numbers. What was compared stays, all of it gone, for a tab that knows less may bring it up again.
+   */
   readonly suspects: readonly Numbering[];
 }
 
