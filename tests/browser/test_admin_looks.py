@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from holdfast.core.ids import uuid7
 from tests.browser.admin import (
@@ -30,6 +30,8 @@ pytestmark = pytest.mark.browser
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 PLACES = ("courses", "courses/reading-the-tide", "people", "assign", "assignments", "charts")
 CHARTS = ("charts/reading-the-tide",)
+PAPER: ViewportSize = {"width": 718, "height": 1047}
+"""A4 between its margins, in pixels of CSS."""
 
 
 @pytest.fixture
@@ -97,14 +99,26 @@ def test_axe_finds_nothing_serious_on_any_page(ben: Page, served: Served, scheme
     assert {place: faults for place, faults in found.items() if faults} == {}
 
 
-def test_no_page_is_wider_than_a_small_telephone(ben: Page, served: Served) -> None:
-    ben.set_viewport_size({"width": 320, "height": 640})
+def test_every_page_fits_a_small_telephone_and_paper(ben: Page, served: Served) -> None:
+    ben.emulate_media(color_scheme="dark")
     enrol(served, 3)
-    wide = {}
+    wide, to_press = {}, {}
     for place in (*PLACES, *CHARTS):
+        ben.set_viewport_size({"width": 320, "height": 640})
         open_place(ben, served, place)
         wide[place] = overflow_px(ben)
+        ben.set_viewport_size(PAPER)
+        ben.emulate_media(media="print")
+        wide[f"{place}, on paper"] = overflow_px(ben)
+        to_press[place] = ben.locator(":is(button, select, nav, input[type=checkbox], .top):visible").count()
+        assert ben.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+        if place == "charts":
+            # A closed table stands open on paper; whoever reads there can't press.
+            table = ben.locator("details:not([open]) table").first
+            assert table.evaluate("(table) => table.checkVisibility({contentVisibilityAuto: true})")
+        ben.emulate_media(media="screen")
     assert {place: px for place, px in wide.items() if px > 0} == {}
+    assert {place: count for place, count in to_press.items() if count > 0} == {}
 
 
 def test_a_course_is_assigned_with_the_keyboard_alone(ben: Page, served: Served) -> None:

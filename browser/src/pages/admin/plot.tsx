@@ -35,6 +35,8 @@ export function Plot({
   useEffect(() => {
     const box = place.current;
     if (box === null) return;
+    // What is painted can't be painted anew for paper in time; its looks there go by this.
+    box.dataset.drawn = dark ? "dark" : "light";
     const plot = new uPlot(optionsOf(box, labels, series), dataOf(labels, series), box);
     const watch = new ResizeObserver(() => {
       if (box.clientWidth > 0) plot.setSize({ width: box.clientWidth, height: HEIGHT_PX });
