@@ -16,12 +16,16 @@ Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 Ranges = list[list[int]]
 """Sorted, disjoint, not touching: [[from, to], …], both ends in."""
 
-MAX_RANGES: Final = 200
-"""A device with more gaps than this keeps its newest ones."""
+MAX_RANGES: Final = 1000
+"""A device with more gaps than this keeps its newest ones: as many as one loss receipt can hold."""
 
 
 class DeviceState(msgspec.Struct, rename="camel"):
-    """What the server saw of a device: the highest sequence number, and the holes below it."""
+    """What the server has of a device: the highest sequence number, and every hole below it.
+
+    All of them: a device takes what is not named for arrived, and a hole that it does not hear of is a loss
+    that nobody is told.
+    """
 
     accepted_through: Seq
     missing: list[tuple[Seq, Seq]]
@@ -60,7 +64,7 @@ def state(ranges: Ranges) -> DeviceState:
         if low > below:
             missing.append((below, low - 1))
         below = high + 1
-    return DeviceState(ranges[-1][1] if ranges else 0, missing[:100])
+    return DeviceState(ranges[-1][1] if ranges else 0, missing)
 
 
 Load = Callable[[str, str, str, int, bool], Awaitable[Ranges | None]]

@@ -106,7 +106,7 @@ class Stamp:
             self.device = f',"deviceId":"{batch.device_id}","generation":{batch.generation}'
         self.plans: dict[tuple[str, int, str | None, str | None, str | None], _Plan] = {}
         self.seqs: list[int] = []
-        """Sequence numbers that came, whatever became of their events."""
+        """Sequence numbers of the events that could be read, whatever became of them."""
 
 
 class Judge:

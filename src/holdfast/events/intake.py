@@ -118,7 +118,15 @@ class _IdOnly(msgspec.Struct):
     id: str = ""
 
 
+class _SeqOnly(msgspec.Struct):
+    seq: int | None = None
+
+
 _id_only = msgspec.json.Decoder(_IdOnly)
+_seq_only = msgspec.json.Decoder(_SeqOnly)
+
+KEPT: Final = frozenset({"accepted", "duplicate", "conflict"})
+"""What these say is on disk, so its number has arrived; the rest is on its device alone."""
 
 
 class Intake:
@@ -181,8 +189,10 @@ class Intake:
         self.counters.count(answers)
         device = None
         if batch.device_id is not None and sender.orgs:
+            # Each event was read, and either every one of them was kept or the exceptions are looked at.
+            seqs = stamp.seqs if len(work.fresh) == len(answers) else _kept_seqs(batch, answers)
             device = await self._devices.saw(
-                sender.orgs[0], sender.user, batch.device_id, batch.generation, stamp.seqs
+                sender.orgs[0], sender.user, batch.device_id, batch.generation, seqs
             )
         return Receipts(answers, device, self._slow_down_ms())
 
@@ -317,6 +327,12 @@ class Intake:
         if known is None:
             raise Unavailable("the write this event waited for failed", code="unknown_outcome", retry_s=1.0)
         work.receipts[twin.at] = Receipt(twin.event.id, "duplicate", position_text(known[1]), self._durable)
+
+
+def _kept_seqs(batch: Batch, answers: Sequence[Receipt]) -> list[int]:
+    """The numbers of what is on disk: one that was refused, or put off, has not arrived."""
+    kept = [raw for raw, answer in zip(batch.events, answers, strict=True) if answer.status in KEPT]
+    return [seq for raw in kept if (seq := _seq_only.decode(raw).seq) is not None]
 
 
 def _conflict(event_id: str) -> Receipt:

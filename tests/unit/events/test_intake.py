@@ -343,14 +343,21 @@ async def test_a_journal_that_is_closing_takes_nothing(tmp_path: Path) -> None:
 # Beside the receipts
 
 
-async def test_a_device_hears_its_holes_and_numbers_count_whatever_became_of_their_events(
-    journal: GatedJournal,
-) -> None:
+async def test_a_device_hears_its_holes_and_only_what_is_on_disk_has_arrived(journal: GatedJournal) -> None:
     door = intake(journal)
     answer = await door.batch(
         sender(), batch(sent(1, seq=1), sent(2, seq=4, orgId="high"), device="tablet-7"), "progress"
     )
-    assert answer.device == DeviceState(4, [(2, 3)])
+    assert answer.device == DeviceState(1, [])
+    journal.refuses = GONE
+    answer = await door.batch(
+        sender(), batch(sent(1, seq=1), sent(3, seq=2), sent(4, seq=3), device="tablet-7"), "progress"
+    )
+    assert statuses(answer.receipts) == ["duplicate", "later", "later"]
+    assert answer.device == DeviceState(1, [])
+    journal.refuses = None
+    answer = await door.batch(sender(), batch(sent(4, seq=3), device="tablet-7"), "progress")
+    assert answer.device == DeviceState(3, [(2, 2)])
     assert (await door.batch(sender(), batch(sent(3, seq=2)), "progress")).device is None
 
 

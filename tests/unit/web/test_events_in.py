@@ -107,6 +107,17 @@ async def test_a_device_is_told_its_gaps_until_they_are_closed(portal: House) ->
     assert await send(7, 8) == {"acceptedThrough": 9, "missing": []}
 
 
+async def test_a_number_has_arrived_when_its_event_is_on_disk_and_not_when_it_was_refused(
+    portal: House,
+) -> None:
+    events = [completed(seq=1), completed(seq=2, checksum="00000000"), completed(seq=3)]
+    answer = await portal.person("ada").post(
+        PROGRESS, {"deviceId": "desk", "generation": 1, "events": events}
+    )
+    assert [each["status"] for each in answer.json()["receipts"]] == ["accepted", "invalid", "accepted"]
+    assert answer.json()["device"] == {"acceptedThrough": 3, "missing": [[2, 2]]}
+
+
 async def test_the_same_id_with_another_body_is_a_conflict_and_kept_as_a_dead_letter(portal: House) -> None:
     ada = portal.person("ada")
     first = completed()
