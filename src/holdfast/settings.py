@@ -36,6 +36,7 @@ class Settings:
     batches_per_s: float = 20.0
     batches_burst: float = 60.0
     segment_bytes: int = 64 << 20
+    replay_window_days: int | None = None
     waiting_bytes: int = 64 << 20
     window_ids: int = 65_536
     disk_soft_bytes: int = 1 << 30
@@ -112,6 +113,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting("HOLDFAST_BATCHES_BURST", "batches_burst", "Requests with events a user may send at once."),
     Setting("HOLDFAST_SEGMENT_BYTES", "segment_bytes", "Size at which a journal segment is sealed."),
+    Setting(
+        "HOLDFAST_REPLAY_WINDOW_DAYS",
+        "replay_window_days",
+        "Days that sealed journal segments stay in `logs`; then they go to `logs/archive`, which may be "
+        "another volume, and are read there. Not set: all stay where they are. None is ever deleted.",
+    ),
     Setting(
         "HOLDFAST_WAITING_BYTES",
         "waiting_bytes",
@@ -195,7 +202,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
 )
 
 _PATHS: Final = ("data_dir", "client_dir")
-_PERCENTS: Final = ("new_sw_percent",)
+_RANGES: Final = {"new_sw_percent": (0, 100), "replay_window_days": (1, 36_500)}
 _CHOICES: Final = {"env": ("development", "production"), "log_format": ("console", "json")}
 
 
@@ -264,9 +271,10 @@ def _parse(setting: Setting, text: str, default: object) -> object:
         if lowered not in _ON + _OFF:
             raise _wrong(setting, text, "on or off")
         return lowered in _ON
-    if setting.field in _PERCENTS:
-        if not text.isdecimal() or int(text) > 100:  # noqa: PLR2004
-            raise _wrong(setting, text, "a whole number from 0 to 100")
+    if setting.field in _RANGES:
+        least, most = _RANGES[setting.field]
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise _wrong(setting, text, f"a whole number from {least} to {most}")
         return int(text)
     if isinstance(default, int | float):
         try:

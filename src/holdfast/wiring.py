@@ -28,7 +28,7 @@ from holdfast.access.sessions import Sessions
 from holdfast.access.token_list import Uses
 from holdfast.access.tokens import Tokens
 from holdfast.core.clock import Clock, SystemClock
-from holdfast.core.errors import HoldfastError, Misconfigured
+from holdfast.core.errors import Corrupt, HoldfastError, Misconfigured
 from holdfast.events import marks
 from holdfast.events.applier import Applier
 from holdfast.events.backlog import Backlog
@@ -39,6 +39,7 @@ from holdfast.events.erasing import Eraser, Person
 from holdfast.events.intake import Intake
 from holdfast.events.replayer import Replayer
 from holdfast.events.reported import ReportedQueues
+from holdfast.events.retention import Retention
 from holdfast.events.room import marks_on_room
 from holdfast.events.window import Window
 from holdfast.feed.hub import Hub
@@ -306,6 +307,7 @@ async def running(portal: Portal) -> AsyncIterator[None]:
         asyncio.create_task(portal.applier.run(), name="applier"),
         asyncio.create_task(portal.replayer.run(), name="replayer"),
         asyncio.create_task(portal.eraser.resume(), name="eraser"),
+        asyncio.create_task(retention(portal).run(), name="retention"),
         asyncio.create_task(portal.monitor.run(), name="monitor"),
         asyncio.create_task(portal.alarms.run(), name="alarms"),
         asyncio.create_task(portal.telling.run(), name="telling"),
@@ -321,6 +323,12 @@ async def running(portal: Portal) -> AsyncIterator[None]:
         with contextlib.suppress(HoldfastError):
             await _write_owed(portal)
             await Uses(portal.tokens, portal.clock).flush(portal.store, now=True)
+
+
+def retention(portal: Portal) -> Retention:
+    """What archives the portal's old segments."""
+    days = portal.settings.replay_window_days
+    return Retention(portal.journal, portal.store, portal.applier, clock=portal.clock, days=days)
 
 
 def make_app(portal: Portal) -> App:
@@ -362,7 +370,12 @@ def _remember(window: Window, journal: Journal, size: int) -> None:
     head = journal.stats().head
     after = max(0, head - size)
     while after < head:
-        found = journal.read(after, 5_000)
+        try:
+            found = journal.read(after, 5_000)
+        except Corrupt as away:
+            # Duplicates of those are told by their marks.
+            log.warning("ids in the archive are not remembered", reason=away.message)
+            return
         window.fill((owner(record.data)[0], record) for record in found.records)
         if found.through <= after:
             break

@@ -38,6 +38,7 @@ def test_every_field_has_exactly_one_variable_and_every_variable_one_help() -> N
         ("HOLDFAST_CLIENT_DIR", "/page", "client_dir", Path("/page")),
         ("ENABLE_NEW_SW", "0", "new_sw_percent", 0),
         ("ENABLE_NEW_SW", "100", "new_sw_percent", 100),
+        ("HOLDFAST_REPLAY_WINDOW_DAYS", "90", "replay_window_days", 90),
     ],
 )
 def test_text_becomes_a_value_of_the_fields_type(variable: str, text: str, field: str, value: object) -> None:
@@ -58,6 +59,7 @@ def test_text_becomes_a_value_of_the_fields_type(variable: str, text: str, field
         ("HOLDFAST_BODY_TIMEOUT_S", "inf"),
         ("HOLDFAST_SECRET_KEY", "too short"),
         ("ENABLE_NEW_SW", "101"),
+        ("HOLDFAST_REPLAY_WINDOW_DAYS", "0"),
         ("ENABLE_NEW_SW", "-1"),
         ("ENABLE_NEW_SW", "12.5"),
         ("ENABLE_NEW_SW", "on"),

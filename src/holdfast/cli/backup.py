@@ -46,3 +46,6 @@ def _told(made: Backup, what: str, *, json_: bool) -> None:
         f"made at {made.made_at}",
         markup=False,
     )
+    if made.away:
+        names = f"{len(made.away)} archived segments, such as {made.away[0]}"
+        say.screen.print(f"Not in the copy, for they are not in the archive: {names}", markup=False)

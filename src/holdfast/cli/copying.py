@@ -17,7 +17,8 @@ import msgspec
 from holdfast import __version__
 from holdfast.core.clock import SystemClock, rfc3339
 from holdfast.core.errors import Conflict, Corrupt, Rejected
-from holdfast.journal import segment
+from holdfast.journal import archive
+from holdfast.journal.reader import Place
 from holdfast.journal.recovery import look
 from holdfast.settings import Settings
 from holdfast.wiring import copy_store
@@ -42,6 +43,8 @@ class Backup(msgspec.Struct, rename="camel"):
     head: int
     """The last position in the copied journal."""
     files: list[Copied]
+    away: list[str] = []
+    """Archived segments that were not there to be copied: the copy holds their notes alone."""
 
 
 def back_up(settings: Settings, to: Path) -> Backup:
@@ -58,29 +61,31 @@ def back_up(settings: Settings, to: Path) -> Backup:
     to.chmod(0o700)
     names = ["store.sqlite3"]
     copy_store(settings, to / "store.sqlite3")
-    head = 0
+    head, away = 0, []
     for place in look(source / "logs"):
-        path = place.path
-        if not path.exists():  # it was sealed meanwhile
-            path = source / "logs" / segment.sealed_name(place.first)
-        name = f"logs/{place.path.name}"
-        with path.open("rb") as read, (to / name).open("wb") as write:
-            left = place.end_bytes
-            while left > 0:
-                part = read.read(min(_CHUNK, left))
-                if not part:
-                    raise Corrupt(f"{path.name} ends before its last commit")
-                write.write(part)
-                left -= len(part)
+        note = archive.note_path(source / "logs", place.first)
+        if archive.is_archived(place.path) and note.exists():
+            shutil.copyfile(note, to / "logs" / note.name)
+            names.append(f"logs/{note.name}")
+        name = str(place.path.relative_to(source))
+        try:
+            _copy_segment(source / "logs", place, to / name)
+        except Corrupt as fault:
+            if fault.code != "archive_away":
+                raise
+            away.append(name)
+            continue
         names.append(name)
         head = max(head, place.last)
     if (source / "secret.key").exists():
         shutil.copyfile(source / "secret.key", to / "secret.key")
         (to / "secret.key").chmod(0o600)
         names.append("secret.key")
-    made = Backup(rfc3339(SystemClock().now_s()), __version__, head, [_copied(to, name) for name in names])
+    made = Backup(
+        rfc3339(SystemClock().now_s()), __version__, head, [_copied(to, name) for name in names], away
+    )
     (to / LIST).write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
-    for path in (*(to / name for name in (*names, LIST)), to / "logs", to, to.parent):
+    for path in (*(to / name for name in (*names, LIST)), *_folders(to)):
         _sync(path)
     return made
 
@@ -106,12 +111,32 @@ def put_back(copy: Path, to: Path) -> Backup:
     (to / "logs").mkdir(parents=True, exist_ok=True)
     to.chmod(0o700)
     for known in made.files:
+        (to / known.name).parent.mkdir(exist_ok=True)
         shutil.copyfile(copy / known.name, to / known.name)
         (to / known.name).chmod(0o600)
         _sync(to / known.name)
-    for path in (to / "logs", to, to.parent):
+    for path in _folders(to):
         _sync(path)
     return made
+
+
+def _copy_segment(logs: Path, place: Place, to: Path) -> None:
+    """Copy a segment, which may have been sealed or archived meanwhile. Raises Corrupt."""
+    path = place.path if place.path.exists() else archive.whereabouts(logs, place.first, place.last)
+    to.parent.mkdir(exist_ok=True)
+    with path.open("rb") as read, to.open("wb") as write:
+        left = place.end_bytes
+        while left > 0:
+            part = read.read(min(_CHUNK, left))
+            if not part:
+                raise Corrupt(f"{path.name} ends before its last commit")
+            write.write(part)
+            left -= len(part)
+
+
+def _folders(root: Path) -> list[Path]:
+    kept = root / "logs" / archive.FOLDER
+    return [*([kept] if kept.exists() else []), root / "logs", root, root.parent]
 
 
 def _copied(folder: Path, name: str) -> Copied:

@@ -22,7 +22,7 @@ from holdfast.cli.desk import is_held, running_at
 from holdfast.core.clock import parse_rfc3339, rfc3339
 from holdfast.core.errors import HoldfastError
 from holdfast.events import marks
-from holdfast.journal import segment
+from holdfast.journal import archive, segment
 from holdfast.journal.reader import Place
 from holdfast.journal.recovery import look
 from holdfast.settings import Settings
@@ -71,6 +71,7 @@ def examine(settings: Settings, user_id: int) -> Iterator[Look]:
     yield from _keys(settings)
     yield from _sync(folder)
     places = _places(folder)
+    yield from _archive(places)
     yield from _space(settings, places)
     yield from _clock(places)
     yield from _versions(settings)
@@ -189,6 +190,19 @@ def _places(folder: Path) -> list[Place]:
         return []
 
 
+def _archive(places: list[Place]) -> Iterator[Look]:
+    archived = [each for each in places if archive.is_archived(each.path)]
+    away = [each for each in archived if not each.path.exists()]
+    if away:
+        found = f"{len(away)} of {len(archived)} archived segments are not there, such as {away[0].path.name}"
+        mend = (
+            "Mount the archive's volume, or copy them back: until then there is no proof, rebuild or erasure."
+        )
+        yield Look("archive", "mend", found, mend)
+    elif archived:
+        yield Look("archive", "good", f"{len(archived)} segments are archived, and all of them are there")
+
+
 def _space(settings: Settings, places: list[Place]) -> Iterator[Look]:
     room = os.statvfs(settings.folder)
     free = room.f_bavail * room.f_frsize
@@ -225,8 +239,10 @@ def bytes_a_day(places: list[Place], now_s: float) -> float:
 
 
 def _begun(place: Place) -> float | None:
-    with place.path.open("rb") as file:
-        header = segment.parse_header(file.readline(4096).rstrip(b"\n"))
+    header = place.header
+    if header is None:
+        with place.path.open("rb") as file:
+            header = segment.parse_header(file.readline(4096).rstrip(b"\n"))
     return None if header is None else parse_rfc3339(header.created_at)
 
 

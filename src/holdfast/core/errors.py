@@ -61,6 +61,7 @@ CODES: Final[dict[str, tuple[int, str]]] = {
     "draining": (503, "The portal is stopping; another one will answer."),
     # Corrupt
     "journal_corrupt": (500, "A journal file is damaged where it was known to be whole."),
+    "archive_away": (500, "An archived part of the journal is asked for, and the archive is not there."),
     "store_corrupt": (500, "The store is damaged or of a newer version."),
     "internal": (500, "A fault of the portal's own; it is in the log."),
     # Misconfigured

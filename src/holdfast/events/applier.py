@@ -162,6 +162,23 @@ class Applier:
                 return self.cursor(lane) >= position
         return True
 
+    async def keep_cursors(self) -> dict[str, int]:
+        """Store the cursors as they are: lanes that stand still pass others' events without a word.
+
+        Gives them. Raises Unavailable when no lease is held.
+        """
+        mine, now, epoch = dict(self._cursors), rfc3339(self._clock.now_s()), self._held()
+
+        def work(tx: Tx) -> dict[str, int]:
+            marks.require_lease(tx, epoch)
+            held = marks.cursors(tx)
+            for lane, position in mine.items():
+                if position > held.get(lane, 0):  # or a batch that came in between would be applied twice
+                    marks.move_cursor(tx, lane, position, now)
+            return marks.cursors(tx)
+
+        return await self._store.run(None, work)
+
     async def redrive(
         self,
         org: str | None,

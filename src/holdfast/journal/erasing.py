@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from holdfast.core.errors import Corrupt, Unavailable
-from holdfast.journal import segment
+from holdfast.journal import archive, segment
 from holdfast.journal.disk import Disk
-from holdfast.journal.reader import Place
+from holdfast.journal.reader import Reader
 
 Replace = Callable[[bytes], bytes | None]
 """An envelope's bytes -> as many others in their place, or None to leave them."""
@@ -57,6 +57,32 @@ def rewrite(text: bytes, replace: Replace) -> Rewritten:
     return Rewritten(new, lines, digests)
 
 
+def erase(
+    folder: Path, disk: Disk, reader: Reader, replace: Replace, *, plan: bool
+) -> tuple[int, dict[int, str]]:
+    """Replace payloads in all sealed segments, archived ones too; how many lines, and their frames' digests.
+
+    `plan`: work out the same and change nothing. It may be run again after a crash. Raises Corrupt
+    `archive_away` before anything is changed when an archived segment is not there.
+    """
+    lines = 0
+    digests: dict[int, str] = {}
+    try:
+        archive.tidy(folder, disk)
+    except OSError as fault:
+        raise Unavailable(f"what a crash left can't be taken away: {fault.strerror}") from fault
+    sealed = [place for place in reader.places if place.path.name != segment.ACTIVE]
+    paths = [archive.whereabouts(folder, place.first, place.last) for place in sealed]
+    for place, path in zip(sealed, paths, strict=True):
+        done = rewrite(path.read_bytes(), replace)
+        lines += done.lines
+        digests |= done.digests
+        if done.lines and not plan:
+            put(path, done.text, disk)
+            reader.replaced(place.first)
+    return lines, digests
+
+
 def padded(data: bytes, size: int) -> bytes:
     """An envelope filled up to a size by white space at its end. Raises ValueError where it is longer."""
     if len(data) > size:
@@ -64,9 +90,9 @@ def padded(data: bytes, size: int) -> bytes:
     return data[:-1] + b" " * (size - len(data)) + data[-1:]
 
 
-def put(place: Place, text: bytes, disk: Disk) -> None:
+def put(path: Path, text: bytes, disk: Disk) -> None:
     """Give a sealed segment its new bytes, atomically: a crash leaves the old file or the new one."""
-    new = place.path.with_suffix(".erasing")
+    new = path.with_suffix(".erasing")
     try:
         disk.unlink(new)
         fd = disk.open(new, create=True)
@@ -81,12 +107,12 @@ def put(place: Place, text: bytes, disk: Disk) -> None:
             disk.sync(fd)
         finally:
             disk.close(fd)
-        disk.rename(new, place.path)
-        disk.sync_folder(place.path.parent)
+        disk.rename(new, path)
+        disk.sync_folder(path.parent)
     except OSError as fault:
         _forget(new, disk)
         raise Unavailable(
-            f"the segment {place.path.name} could not be written anew: {fault.strerror}", code="disk_full"
+            f"the segment {path.name} could not be written anew: {fault.strerror}", code="disk_full"
         ) from fault
 
 

@@ -24,9 +24,9 @@ import structlog
 
 from holdfast.core.clock import Clock, SystemClock, rfc3339
 from holdfast.core.errors import HoldfastError, Unavailable
-from holdfast.journal import gather, segment
+from holdfast.journal import erasing, gather, segment
+from holdfast.journal.archiving import archive_sealed
 from holdfast.journal.disk import Disk, OsDisk, Unsynced, lock_folder, make_folder
-from holdfast.journal.erasing import Replace, put, rewrite
 from holdfast.journal.gather import Gathering, Group
 from holdfast.journal.port import NOTHING_ERASED, Counts, Erased, Finding, JournalStats, Slice
 from holdfast.journal.reader import Reader
@@ -90,6 +90,8 @@ class FileJournal:
         self._closed = False
         self._seal_asked = False
         self._idle = False
+        self._rewriting = threading.Lock()
+        """Held by who changes sealed segments."""
         self._lock = threading.RLock()
         self._gate = threading.Condition(self._lock)
         self._listeners: list[Callable[[], None]] = []
@@ -195,23 +197,18 @@ class FileJournal:
         """Call `heard` after each durable frame, from the writer's thread: it must return at once."""
         self._listeners.append(heard)
 
-    def erase(self, replace: Replace, *, plan: bool) -> tuple[int, dict[int, str]]:
+    def erase(self, replace: erasing.Replace, *, plan: bool) -> tuple[int, dict[int, str]]:
         """Replace payloads in sealed segments; how many lines, and the frames' digests then.
 
         `plan`: work out the same and change nothing. It may be run again after a crash. Not on the loop.
         """
-        lines = 0
-        digests: dict[int, str] = {}
-        for place in self._reader.places:
-            if place.path.name == segment.ACTIVE:
-                continue
-            done = rewrite(place.path.read_bytes(), replace)
-            lines += done.lines
-            digests |= done.digests
-            if done.lines and not plan:
-                put(place, done.text, self._disk)
-                self._reader.replaced(place.first)
-        return lines, digests
+        with self._rewriting:
+            return erasing.erase(self._folder, self._disk, self._reader, replace, plan=plan)
+
+    def archive(self, before: str, through: int) -> list[str]:
+        """Archive segments that were sealed before a time and end by a position. Not on the loop."""
+        with self._rewriting:
+            return archive_sealed(self._folder, self._disk, self._reader, before, through)
 
     @property
     def active_is_empty(self) -> bool:

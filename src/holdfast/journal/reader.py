@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Generator, Iterator
-from hashlib import sha256
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
+from holdfast.core.errors import Corrupt
 from holdfast.core.log import SEGMENT
-from holdfast.journal import segment
+from holdfast.journal import archive, segment
 from holdfast.journal.port import NOTHING_ERASED, Counts, Erased, Finding, Slice
+from holdfast.journal.proving import prove
 from holdfast.journal.record import LANE_AT, Record
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,11 @@ class Reader:
         """How many damaged lines are known."""
         return len(self._scarred)
 
+    def is_scarred(self, first: int) -> bool:
+        """Whether a damaged line of a segment is known."""
+        with self._lock:
+            return any(each == first for each, _ in self._scarred)
+
     @property
     def number(self) -> int:
         """How many segments there are."""
@@ -148,6 +154,12 @@ class Reader:
         """A sealed segment's file is another one now, with every line in its old place."""
         with self._lock:
             self._files.pop(first, None)
+
+    def moved(self, first: int, path: Path) -> None:
+        """A sealed segment has another path; who reads it goes on with the file that is open."""
+        with self._lock:
+            at = next(at for at, each in enumerate(self._places) if each.first == first)
+            self._places[at] = self._places[at]._replace(path=path)
 
     def close(self) -> None:
         """Let go of every file."""
@@ -247,9 +259,15 @@ class Reader:
         """Prove checksums, counts, the chain within each segment and from each to the next."""
         prev: str | None = None
         for place in self.places:
-            with self._lock:
-                file = self._open(place)
-            prev = yield from _prove(place, os.pread(file.fd, place.end_bytes, 0), prev, erased)
+            try:
+                with self._lock:
+                    file = self._open(place)
+            except Corrupt as away:
+                yield Finding(place.path.name, 0, away.message)
+                prev = place.sha
+                continue
+            text = os.pread(file.fd, place.end_bytes, 0)
+            prev = yield from prove(place.path.name, text, prev, erased)
 
     def _scar(self, place: Place, offset: int) -> None:
         with self._lock:
@@ -264,7 +282,7 @@ class Reader:
         if file is None:
             if len(self._files) >= _OPEN_FILES:
                 del self._files[next(iter(self._files))]
-            # Another path than the caller may know: the writer seals in the meantime.
+            # Another path than the caller may know: the writer seals, and segments are archived, meanwhile.
             path = next((each.path for each in self._places if each.first == place.first), place.path)
             try:
                 file = _File(path)
@@ -272,7 +290,7 @@ class Reader:
                 file = None
             if file is None or file.begins_elsewhere(place):
                 # The writer has just given it its sealed name, and is about to say so.
-                file = _File(self._folder / segment.sealed_name(place.first))
+                file = _File(archive.whereabouts(self._folder, place.first, place.last))
             self._files[place.first] = file
         return file
 
@@ -312,77 +330,3 @@ def _bisect(fd: int, end: int, after: int) -> int:
         else:
             low = at
     return low
-
-
-class _Proof:
-    """One segment's proof, line by line."""
-
-    def __init__(self, prev: str | None, erased: Erased) -> None:
-        """`prev`: the link the segment before ended in, where there is one."""
-        self.sha = prev
-        self._erased = erased
-        self._lines = 0
-        self._frame = sha256()
-
-    def header(self, header: segment.Header) -> Iterator[str]:
-        """The first line."""
-        if self.sha is not None and header.prev != self.sha:
-            yield "the header names another digest than the segment before ends in"
-        self.sha = header.prev
-
-    def event(self, line: bytes) -> Iterator[str]:
-        """An event's line."""
-        if not segment.is_exact(line):
-            yield "the line does not fit its crc32"
-        self.other(line)
-        self._lines += 1
-
-    def other(self, line: bytes) -> None:
-        """Whatever stands in a frame is part of its bytes."""
-        self._frame.update(line + b"\n")
-
-    def commit(self, line: bytes, commit: segment.Commit) -> Iterator[str]:
-        """The line that ends a frame."""
-        if commit.n != self._lines:
-            yield f"the frame has {self._lines} lines, its commit says {commit.n}"
-        if self.sha is not None and commit.prev != self.sha:
-            yield "the chain is broken: the previous digest is another"
-        if segment.link_of(line) != commit.sha:
-            yield "the commit does not fit its own digest"
-        digest = self._frame.hexdigest()
-        if digest != commit.d and digest not in self._allowed(commit):
-            yield "the frame's lines do not fit their digest"
-        self.sha = commit.sha
-        self._lines = 0
-        self._frame = sha256()
-
-    def _allowed(self, commit: segment.Commit) -> Collection[str]:
-        """What a frame's digest may be instead, because something in it was erased, and that is on record."""
-        return self._erased.get(commit.p, ()) if commit.n else ()
-
-    def end(self) -> Iterator[str]:
-        """After the last line."""
-        if self._lines:
-            yield f"{self._lines} lines stand after the last commit"
-
-
-def _prove(
-    place: Place, text: bytes, prev: str | None, erased: Erased
-) -> Generator[Finding, None, str | None]:
-    """One segment's proof; returns its last link through `yield from`."""
-    proof = _Proof(prev, erased)
-    for number, line in enumerate(text.removesuffix(b"\n").split(b"\n"), 1):
-        if segment.is_event(line):
-            wrong = proof.event(line)
-        elif (commit := segment.parse_commit(line)) is not None:
-            wrong = proof.commit(line, commit)
-        elif number == 1 and (header := segment.parse_header(line)) is not None:
-            wrong = proof.header(header)
-        else:
-            proof.other(line)
-            wrong = iter(("the line is not one of a journal",) if text else ())
-        for what in wrong:
-            yield Finding(place.path.name, number, what)
-    for what in proof.end():
-        yield Finding(place.path.name, number, what)
-    return proof.sha

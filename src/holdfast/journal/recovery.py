@@ -20,7 +20,7 @@ import structlog
 
 from holdfast.core.clock import Clock, rfc3339
 from holdfast.core.log import COUNT, SEGMENT
-from holdfast.journal import segment
+from holdfast.journal import archive, segment
 from holdfast.journal.disk import Disk
 from holdfast.journal.port import Counts
 from holdfast.journal.reader import Place, Reader
@@ -46,6 +46,7 @@ def recover(folder: Path, disk: Disk, clock: Clock) -> Recovered:
     """Bring a folder to the state the last receipt promised."""
     with contextlib.suppress(OSError):
         disk.unlink(folder / (segment.ACTIVE + ".new"))
+        archive.tidy(folder, disk)
     places = look(folder, note=True)
     counts: Counts = {}
     for each in places:
@@ -108,20 +109,21 @@ def look(folder: Path, *, note: bool = False) -> list[Place]:
             places = _places(paths, note=note)
             if _paths(folder) == paths:
                 return places
-        # A running portal sealed a segment meanwhile.
+        # A running portal sealed a segment meanwhile, or archived one.
 
 
 def _paths(folder: Path) -> list[Path]:
-    paths = [path for path in sorted(folder.glob("offline-sync-*.jsonl")) if _is_sealed(path)]
+    paths = [path for path in folder.glob("offline-sync-*.jsonl") if _is_sealed(path)]
+    paths = sorted([*paths, *archive.paths(folder)], key=lambda path: path.name)
     return [*paths, folder / segment.ACTIVE] if (folder / segment.ACTIVE).exists() else paths
 
 
 def _places(paths: list[Path], *, note: bool) -> list[Place]:
-    headers = [segment.parse_header(_first_line(path)) for path in paths]
+    headers = [_header(path) for path in paths]
     places: list[Place] = []
     for at, path in enumerate(paths):
         following = headers[at + 1] if at + 1 < len(paths) else None
-        place = _indexed(path, following)
+        place = _noted(path, following) or _indexed(path, following)
         if place is None:
             place = _scanned(path, following, places[-1] if places else None)
             if note and following is not None and not place.scars and not place.tail_kept:
@@ -177,9 +179,24 @@ def _is_sealed(path: Path) -> bool:
     return path.stem.removeprefix("offline-sync-").isdecimal()
 
 
-def _first_line(path: Path) -> bytes:
+def _header(path: Path) -> segment.Header | None:
+    if archive.is_archived(path) and not path.exists():
+        note = archive.read_note(path)
+        return note.header if note is not None else None
     with path.open("rb") as file:
-        return file.readline(4096).rstrip(b"\n")
+        return segment.parse_header(file.readline(4096).rstrip(b"\n"))
+
+
+def _noted(path: Path, following: segment.Header | None) -> Place | None:
+    """An archived segment by its note; None where that does not fit a file that can be read instead."""
+    note = archive.read_note(path) if archive.is_archived(path) else None
+    if note is None:
+        return None
+    if path.exists():
+        fits = following is not None and (note.last, note.sha) == (following.prev_end, following.prev)
+        if not fits or path.stat().st_size != note.bytes:
+            return None
+    return Place(path, note.first, note.last, note.bytes, note.orgs, note.sha, note.header)
 
 
 def _scanned(path: Path, following: segment.Header | None, before: Place | None) -> Place:

@@ -341,7 +341,8 @@ class SqliteStore:
         self._saw(None, engine)
 
     def _saw(self, error: HoldfastError | None, engine: Engine) -> None:
-        bad = isinstance(error, Unavailable | Corrupt)
+        # What is missing of the journal is no fault of the store.
+        bad = isinstance(error, Unavailable | Corrupt) and error.code != "archive_away"
         if bad and self._path is not None:
             # A handle that failed may point at a file that is gone or replaced: begin anew.
             engine.dispose()

@@ -152,7 +152,7 @@ async def test_broken_off_anywhere_it_goes_on_and_the_chain_holds_meanwhile(
             if fails == "plan":
                 patched.setattr(portal.portal.journal, "erase", _refuse)
             elif fails == "first":
-                patched.setattr("holdfast.journal.file.put", _after_one(in_files.put))
+                patched.setattr("holdfast.journal.erasing.put", _after_one(in_files.put))
             else:
                 patched.setattr(portal.portal.eraser, "_in_store", _refuse)
             assert problem(await asked(portal))[0] in (503, 507)
