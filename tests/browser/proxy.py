@@ -23,6 +23,8 @@ from tests.browser.http1 import Answer, Request, read_answer_head, read_request
 PATIENCE_S: Final = 20.0
 PORTS: Final = range(20_000, 32_000)
 """Below those that a machine gives out by itself: while the link refuses, nobody else takes the port."""
+TURNS: Final = 5
+"""So many turns of the loop a connection takes at most, from accepted to served and from aborted to closed."""
 RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -283,9 +285,17 @@ class Proxy:
 
     async def _close(self) -> None:
         await self._refuse()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A connection that was accepted a moment ago has a task that has not begun: cancelled now, it would
+        # never close its connection.
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        while self._tasks:
+            await self._cut()
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
