@@ -24,7 +24,7 @@ PATIENCE_S: Final = 20.0
 PORTS: Final = range(20_000, 32_000)
 """Below those that a machine gives out by itself: while the link refuses, nobody else takes the port."""
 TURNS: Final = 5
-"""So many turns of the loop a connection takes at most, from accepted to served and from aborted to closed."""
+"""So many turns of the loop a connection takes at most, from accepted to served, from aborted to closed."""
 RESET: Final = struct.pack("ii", 1, 0)
 
 
