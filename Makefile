@@ -15,6 +15,8 @@ PORT ?= 8000
 
 # Test files that run side by side: many tests wait for a portal or a browser.
 WORKERS ?= 3
+# By file, in the order of tests/conftest.py: pytest-xdist's own begins with those of many tests.
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 
 # How many seeds a soak walks through, and the first of them.
 HOLDFAST_SEEDS ?= 200
@@ -41,7 +43,7 @@ run: system-run $(VENV) $(CLIENT) ## Set up, fill the demo school, serve it (DAT
 test: system-test $(VENV) $(CLIENT) ## Run every test but the soaks (WORKERS; ARGS goes to pytest)
 	cd browser && npm test
 	HOLDFAST_REQUIRE_BROWSER=$$(tools/setup has-browser) .venv/bin/python -m pytest \
-	    -n $(WORKERS) --dist loadfile $(ARGS)
+	    -n $(WORKERS) $(SIDE_BY_SIDE) $(ARGS)
 
 check: system-check $(VENV) $(CLIENT) ## Lint, formatting, types and byte budgets, Python and TypeScript
 	.venv/bin/ruff check .
@@ -53,7 +55,7 @@ check: system-check $(VENV) $(CLIENT) ## Lint, formatting, types and byte budget
 soak: system-test $(VENV) $(CLIENT) ## Long runs over many seeds (HOLDFAST_SEEDS, HOLDFAST_FIRST_SEED)
 	HOLDFAST_SEEDS=$(HOLDFAST_SEEDS) HOLDFAST_FIRST_SEED=$(HOLDFAST_FIRST_SEED) \
 	HOLDFAST_REQUIRE_BROWSER=$$(tools/setup has-browser) .venv/bin/python -m pytest \
-	    -n $(WORKERS) --dist loadfile -m soak --timeout 3600 $(ARGS)
+	    -n $(WORKERS) $(SIDE_BY_SIDE) -m soak --timeout 3600 $(ARGS)
 
 bench: system-bench $(VENV) $(BENCH) $(CLIENT) ## Measure, and draw the figures
 	.venv/bin/python -m bench $(ARGS)

@@ -32,6 +32,16 @@ def shared_data() -> Path:
     return folder
 
 
+SHORT = {"unit", "conformance", "house"}
+"""Folders whose files take seconds, not minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes begins first: side by side, the last file to end is then a short one."""
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(tests).parts[0] in SHORT)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     # What HOLDFAST_REQUIRE_BROWSER promises is Chromium; the others are promised in CI alone.
     in_ci = {"CI": os.environ.get("CI", "")}
