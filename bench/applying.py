@@ -147,7 +147,7 @@ def _apply(
     with store.transaction(None) as tx:
         through = batch[-1].position
         target = tx if noted is None else noted.on(tx)
-        outcome = apply_batch(target, known, lane, batch, through, 1, RECEIVED_AT, remembered)
+        outcome = apply_batch(target, known, lane, batch, through, 1, RECEIVED_AT, remembered, sifted=False)
     applied = sum(counts[0] for counts in outcome.counts.values())
     if applied != len(batch):
         raise RuntimeError(f"{applied} of {len(batch)} events were applied: {outcome.counts}")

@@ -20,7 +20,7 @@ from holdfast.core.errors import Corrupt, Unavailable
 from holdfast.core.log import COUNT, LANE, POSITION
 from holdfast.events import marks
 from holdfast.events.backlog import Backlog
-from holdfast.events.batch import LaneStopped, Outcome, apply_batch
+from holdfast.events.batch import LaneStopped, Mixed, Outcome, apply_batch
 from holdfast.events.deadletters import DeadLetter
 from holdfast.events.entry import Kinds
 from holdfast.events.kind import LANES, Kind
@@ -230,7 +230,10 @@ class Applier:
             return False
         began = self._clock.ticks_s()
         try:
-            outcome = await self._store.run(None, lambda tx: self._work(tx, lane, found))
+            try:
+                outcome = await self._store.run(None, lambda tx: self._work(tx, lane, found, sifted=False))
+            except Mixed:
+                outcome = await self._store.run(None, lambda tx: self._work(tx, lane, found, sifted=True))
         except LaneStopped as stop:
             self.stopped[lane] = str(stop)
             self._rest_until_s[lane] = self._clock.ticks_s() + STOPPED_S
@@ -256,10 +259,18 @@ class Applier:
         self._moved.set()
         self._moved = asyncio.Event()
 
-    def _work(self, tx: Tx, lane: str, found: Slice) -> Outcome:
+    def _work(self, tx: Tx, lane: str, found: Slice, *, sifted: bool) -> Outcome:
         now = rfc3339(self._clock.now_s())
         outcome = apply_batch(
-            tx, self._kinds, lane, found.records, found.through, self._held(), now, self._devices
+            tx,
+            self._kinds,
+            lane,
+            found.records,
+            found.through,
+            self._held(),
+            now,
+            self._devices,
+            sifted=sifted,
         )
         settled = {org: sum(counts) for org, counts in outcome.counts.items()}
         tx.on_commit(lambda: self._backlog.finished(lane, settled))

@@ -42,17 +42,10 @@ def cursors(tx: Tx) -> dict[str, int]:
     return {row.lane: int(row.position) for row in tx.rows(select(schema.cursors))}
 
 
-_MOVE: Final = (
-    update(schema.cursors)
-    .where(schema.cursors.c.lane == bindparam("its_lane"))
-    .values(position=bindparam("to"), moved_at=bindparam("at"))
-)
-
-
 def move_cursor(tx: Tx, lane: str, position: int, now: str) -> None:
     """Say that a lane has finished everything up to a position."""
-    if not tx.run(_MOVE, {"its_lane": lane, "to": position, "at": now}):
-        tx.run(insert(schema.cursors).values(lane=lane, position=position, moved_at=now))
+    statement = _move(cast("_EngineInsert", type(tx.insert(schema.cursors))))
+    tx.many(statement, [(lane, position, now)])
 
 
 _KNOWN: Final = select(schema.marks.c.event_id, schema.marks.c.digest).where(
@@ -98,6 +91,20 @@ def tally(tx: Tx, lane: str, counts: Mapping[str, tuple[int, int, int]]) -> None
 
 
 _EngineInsert = Callable[..., Any]
+
+
+@cache
+def _move(insert: _EngineInsert) -> Insert:
+    """The one statement, once an engine."""
+    table = schema.cursors
+    statement = insert(table).values(dict.fromkeys(table.c.keys()))
+    return cast(
+        "Insert",
+        statement.on_conflict_do_update(
+            index_elements=[table.c.lane],
+            set_={name: statement.excluded[name] for name in ("position", "moved_at")},
+        ),
+    )
 
 
 @cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 import msgspec
 from sqlalchemy import Insert, bindparam, select
@@ -27,7 +27,7 @@ IN_LIST: Final = 500
 """Most values in one IN: engines have a limit."""
 
 
-class Heard(NamedTuple):
+class Heard(msgspec.Struct):
     """What a batch held of one device."""
 
     seqs: list[int]
@@ -78,9 +78,9 @@ def note(tx: Tx, heard: Mapping[Device, Heard], remembered: Remembered) -> None:
     if len(known) < len(heard):
         known |= _stored(tx, [key for key in heard if key not in known])
     now: dict[Device, _Row] = {}
-    for key, (seqs, seen_at) in heard.items():
-        ranges, before_at = known.get(key) or ([], seen_at)
-        now[key] = (_folded(ranges, seqs), max(before_at, seen_at))
+    for key, each in heard.items():
+        ranges, before_at = known.get(key) or ([], each.seen_at)
+        now[key] = (_folded(ranges, each.seqs), max(before_at, each.seen_at))
     rows = [(*key, msgspec.json.encode(ranges).decode(), seen_at) for key, (ranges, seen_at) in now.items()]
     tx.many(_upsert(cast("_EngineInsert", type(tx.insert(devices)))), rows)
     tx.on_commit(lambda: remembered.committed(now))
@@ -126,15 +126,35 @@ def _upsert(insert: _EngineInsert) -> Insert:
     )
 
 
-def hear(heard: dict[Device, Heard], envelope: Envelope, received_at: str) -> None:
-    """Note a device's sequence number, and when it was heard last."""
-    if envelope.seq is None or envelope.device_id is None:
-        return
-    key = (envelope.org_id, envelope.actor_id, envelope.device_id, envelope.generation)
-    known = heard.get(key)
-    if known is None:
-        heard[key] = Heard([envelope.seq], received_at)
-    else:
-        known.seqs.append(envelope.seq)
-        if received_at > known.seen_at:
-            heard[key] = known._replace(seen_at=received_at)
+class Hearing:
+    """Notes which numbers of which devices a batch holds."""
+
+    __slots__ = ("_device", "_generation", "_known", "_org", "_user", "devices")
+
+    def __init__(self) -> None:
+        """Nothing heard yet."""
+        self.devices: dict[Device, Heard] = {}
+        self._known = Heard([], "")
+        self._org = self._user = self._device = ""
+        self._generation = -1
+
+    def hear(self, envelope: Envelope, received_at: str) -> None:
+        """Note an event's number, where a device gave it one, and when it was received."""
+        seq, device = envelope.seq, envelope.device_id
+        if seq is None or device is None:
+            return
+        # A device's events stand together: comparing costs half of looking up by four things.
+        if (
+            device != self._device
+            or envelope.actor_id != self._user
+            or envelope.generation != self._generation
+            or envelope.org_id != self._org
+        ):
+            self._org, self._user, self._device, self._generation = key = (
+                envelope.org_id, envelope.actor_id, device, envelope.generation,
+            )  # fmt: skip
+            self._known = self.devices.setdefault(key, Heard([], received_at))
+        known = self._known
+        known.seqs.append(seq)
+        if received_at > known.seen_at:  # noqa: PLR1730 - a call costs more than the comparison
+            known.seen_at = received_at

@@ -174,9 +174,9 @@ class Refold:
 
     def _fold(self, entries: Sequence[Entry], fold: Sequence[Entry]) -> None:
         assert self._shadow is not None  # noqa: S101 - the caller looked
-        heard: dict[numbers.Device, numbers.Heard] = {}
+        heard = numbers.Hearing()
         for entry in entries:
-            numbers.hear(heard, entry.envelope, entry.record.received_at)
+            heard.hear(entry.envelope, entry.record.received_at)
         groups: defaultdict[tuple[str, int], list[Entry]] = defaultdict(list)
         for entry in fold:
             groups[entry.envelope.kind, entry.envelope.version].append(entry)
@@ -187,7 +187,7 @@ class Refold:
                     self._unprovable(len(group))
                 else:
                     self._bisect(tx, found[0], self._applied(found, group))
-            numbers.note(tx, heard, numbers.Remembered())
+            numbers.note(tx, heard.devices, numbers.Remembered())
 
     def _applied(
         self, found: tuple[Kind, msgspec.json.Decoder[msgspec.Struct]], group: Sequence[Entry]

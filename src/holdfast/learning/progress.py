@@ -129,8 +129,10 @@ def apply_progressed(tx: Tx, batch: Sequence[Applied[LessonProgressed]]) -> None
     folded: dict[_Place, list[Any]] = {}
     spans: list[tuple[Any, ...]] = []
     for event_id, org, user, _, at, _, body in batch:
-        key = (org, user, body.course_id, body.lesson_id)
-        percent, position_s, span = body.percent, body.position_s, body.interval
+        course, lesson, percent, position_s, span = (
+            body.course_id, body.lesson_id, body.percent, body.position_s, body.interval,
+        )  # fmt: skip
+        key = (org, user, course, lesson)
         row = folded.get(key)
         if row is None:
             row = folded[key] = [percent, 0.0, _NOWHERE, at]
@@ -144,7 +146,7 @@ def apply_progressed(tx: Tx, batch: Sequence[Applied[LessonProgressed]]) -> None
             row[1] = position_s
             row[2] = place
         if span is not None:
-            spans.append((*key, span.session_id, span.from_s, span.to_s))
+            spans.append((org, user, course, lesson, span.session_id, span.from_s, span.to_s))
     _require_known(tx, folded)
     tx.many(
         _progress_upsert(engine_insert(tx, progress)),

@@ -16,7 +16,7 @@ from holdfast.core.errors import Unavailable
 from holdfast.events import loss, marks
 from holdfast.events.applier import Applier
 from holdfast.events.backlog import Backlog
-from holdfast.events.batch import Outcome, apply_batch
+from holdfast.events.batch import Mixed, Outcome, apply_batch
 from holdfast.events.entry import Kinds
 from holdfast.events.kind import Applied, Kind, Lane
 from holdfast.journal.port import Journal
@@ -62,10 +62,18 @@ def apply(
     known: Kinds = KINDS,
     epoch: int = 1,
     through: int | None = None,
+    sifted: bool = False,
 ) -> Outcome:
-    """One batch, as the applier hands it over."""
+    """One batch, as the applier hands it over; a savepoint stands for its first transaction.
+
+    `sifted`: sift it at once.
+    """
     last = max((each.position for each in records), default=0) if through is None else through
-    return apply_batch(tx, known, lane, records, last, epoch, NOW)
+    try:
+        with tx.savepoint():
+            return apply_batch(tx, known, lane, records, last, epoch, NOW, sifted=sifted)
+    except Mixed:
+        return apply_batch(tx, known, lane, records, last, epoch, NOW, sifted=True)
 
 
 def lease(store: SqliteStore, holder: str = "test") -> int:

@@ -11,7 +11,7 @@ import pytest
 import structlog.testing
 
 from holdfast.core.clock import ManualClock
-from holdfast.core.errors import Corrupt, Unavailable
+from holdfast.core.errors import Corrupt, Rejected, Unavailable
 from holdfast.events import marks
 from holdfast.events.applier import SCANNED_PAST, STOPPED_S
 from holdfast.events.batch import Outcome
@@ -187,6 +187,35 @@ async def test_a_store_that_goes_away_at_the_commit_costs_nothing(
     assert waiting.total() == 2, "what was rolled back still waits"
     await one.drain()
     assert sighted(store) == ["a seal"] * 2
+    assert waiting.total() == 0
+
+
+async def test_a_store_that_goes_away_before_a_batch_is_sifted_keeps_nothing_of_the_try_before(
+    store: SqliteStore, journal: MemoryJournal, clock: ManualClock
+) -> None:
+    moody, kind = MoodyStore(store), Sightings()
+
+    def out_and_refused() -> Exception:
+        moody.out = True
+        return Rejected("no such beast", code="not_a_member")
+
+    kind.faults["a kraken"] = out_and_refused
+    one, waiting = applier(journal, moody, clock, [kind.kind])
+    await one.turn()
+    await put(journal, [seen(1), seen(2, "a kraken"), seen(3)])
+    with pytest.raises(Unavailable):
+        await one.turn()
+    assert kind.sizes == [3], "it was tried whole"
+    assert (sighted(store), tallied(store), one.cursor("progress")) == ([], (0, 0, 0), 0)
+    assert held(store, schema.marks) == []
+    assert waiting.total() == 3
+
+    kind.faults["a kraken"] = lambda: Rejected("no such beast", code="not_a_member")
+    moody.out = False
+    await one.drain()
+    assert sighted(store) == ["a seal"] * 2
+    assert (tallied(store), one.cursor("progress")) == ((2, 0, 1), 3)
+    assert [row[8] for row in held(store, schema.dead_letters)] == ["not_a_member"]
     assert waiting.total() == 0
 
 

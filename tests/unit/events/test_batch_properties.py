@@ -112,14 +112,16 @@ class _Undone(Exception):
     """Ends a trial."""
 
 
-def after(store: SqliteStore, batches: Sequence[Sequence[Delivery]], *read: Table) -> dict[str, list[Any]]:
+def after(
+    store: SqliteStore, batches: Sequence[Sequence[Delivery]], *read: Table, sifted: bool = False
+) -> dict[str, list[Any]]:
     """What the tables hold after the batches; then everything is as it was."""
     found: dict[str, list[Any]] = {}
     with contextlib.suppress(_Undone), store.transaction(None) as tx:
         epoch = marks.take_lease(tx, "test", NOW)
         for batch in batches:
             for lane, some in groupby(sorted(batch, key=lambda each: each[0]), key=lambda each: each[0]):
-                apply(tx, [each for _, each in some], lane=lane, epoch=epoch)
+                apply(tx, [each for _, each in some], lane=lane, epoch=epoch, sifted=sifted)
         for each in read:
             found[each.name] = table(tx, each)
         raise _Undone
@@ -140,6 +142,17 @@ def test_any_order_and_any_split_leave_the_same_tables(
     shuffled = order.sample(events, len(events))
     assert after(store, split(shuffled, cuts), *SAME_IN_ANY_ORDER) == plain
     assert after(store, [[each] for each in shuffled], *SAME_IN_ANY_ORDER) == plain
+
+
+@steady
+@given(deliveries(), cuts)
+def test_a_batch_that_needs_no_sifting_leaves_the_same_tables_when_it_is_sifted(
+    store: SqliteStore, events: list[Delivery], cuts: list[int]
+) -> None:
+    small = [[each] for each in events[:4]]
+    for batches in (split(events, cuts), small):
+        sifted = after(store, batches, *SAME_IN_ANY_ORDER, sifted=True)
+        assert after(store, batches, *SAME_IN_ANY_ORDER) == sifted
 
 
 def counted(found: dict[str, list[Any]]) -> tuple[int, int, int]:
