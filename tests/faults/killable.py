@@ -10,6 +10,15 @@ Alone, as a program:  `killable.py --data FOLDER --kill between-write-and-sync:3
     mid-apply:N                the Nth batch's rows are written, and not committed
     after-commit:N             the Nth batch is committed, and the applier does not know it yet
 
+And while a person is erased:
+
+    erase-begun:1              it is written down, and nothing is done yet
+    erase-planned:1            the active segment is sealed; what will change is not on record yet
+    erase-segment:N            it is on record; N - 1 segments are written anew
+    erase-unnamed:N            the Nth segment is written anew beside the old one
+    erase-rows:1               the rows are gone, and that is not committed
+    erase-answered:1           the receipt is kept, and nobody has it yet
+
 With `--nursery` it loads everything once and forks a portal for each line of JSON on its standard
 input, `{"data": …, "kill": …, "environ": {…}}`; it tells, in lines too, where each one listens and
 when one has died. So a start costs a tenth of a second.
@@ -31,8 +40,10 @@ from typing import Any, Final
 import uvloop
 
 from holdfast.cli import serving
-from holdfast.events import marks
+from holdfast.events import erasure, marks
 from holdfast.events.backlog import Backlog
+from holdfast.events.erasing import Eraser
+from holdfast.journal import erasing as in_files
 from holdfast.journal.disk import OsDisk
 from holdfast.settings import load
 from holdfast.wiring import opened
@@ -45,6 +56,17 @@ POINTS: Final = (
     "within-roll",
     "mid-apply",
     "after-commit",
+)
+
+
+ERASE_POINTS: Final = (
+    "erase-begun:1",
+    "erase-planned:1",
+    "erase-segment:1",
+    "erase-segment:2",
+    "erase-unnamed:2",
+    "erase-rows:1",
+    "erase-answered:1",
 )
 
 
@@ -111,7 +133,7 @@ class KillingDisk(OsDisk):
 
     def rename(self, old: Path, new: Path) -> None:
         """Rename, or die before."""
-        self._killer.passes("within-roll")
+        self._killer.passes("erase-unnamed" if old.suffix == ".erasing" else "within-roll")
         super().rename(old, new)
 
 
@@ -125,6 +147,23 @@ def before(killer: Killer, point: str, then: Callable[..., Any]) -> Callable[...
     return passed
 
 
+def erasing(killer: Killer) -> None:
+    """The moments of an erasure."""
+    erase = Eraser.erase
+
+    async def answered(*args: Any) -> Any:  # noqa: ANN401 - as the method
+        receipt = await erase(*args)
+        killer.passes("erase-answered")
+        return receipt
+
+    Eraser.erase = answered  # type: ignore[method-assign,assignment]
+    Eraser._finish = before(killer, "erase-begun", Eraser._finish)  # type: ignore[method-assign]
+    erasure.records_of = before(killer, "erase-planned", erasure.records_of)
+    in_files.put = before(killer, "erase-segment", in_files.put)
+    # The receipt is signed after the rows are gone, in the same transaction.
+    Eraser._signature = before(killer, "erase-rows", Eraser._signature)  # type: ignore[method-assign]
+
+
 def serve(data: str, kill: str | None, environ: dict[str, str], ready: Callable[[str], None]) -> None:
     """Run a portal until it is told to stop, or dies."""
     killer = Killer(kill)
@@ -132,6 +171,7 @@ def serve(data: str, kill: str | None, environ: dict[str, str], ready: Callable[
     # backlog hears of a batch right after its commit.
     marks.tally = before(killer, "mid-apply", marks.tally)
     Backlog.finished = before(killer, "after-commit", Backlog.finished)  # type: ignore[method-assign]
+    erasing(killer)
     serving.opened = partial(opened, disk=KillingDisk(killer))  # type: ignore[attr-defined]
     uvloop.run(serving.serve(load(environ, data_dir=Path(data)), "127.0.0.1", 0, ready))
 

@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha256
 from hmac import compare_digest, digest
 from typing import Any, Final, NamedTuple, Protocol
@@ -174,15 +175,15 @@ class Eraser:
             row = (await self._store.read(None, lambda tx: tx.rows(asked)))[0]
             if row.receipt is not None:
                 return msgspec.convert(row.receipt, ErasureReceipt)
-            lines, digests = await self._in_journal(row)
+            lines, frames = await self._in_journal(row)
             head = self._journal.stats().head
             self._applier.wake()
             for lane in LANES:
                 if not await self._applier.reached(lane, head, REACH_S):
                     raise Unavailable("the applier has not come so far: the erasure goes on later")
-            return await self._store.run(None, lambda tx: self._in_store(tx, row, lines, digests, head))
+            return await self._store.run(None, lambda tx: self._in_store(tx, row, lines, frames, head))
 
-    async def _in_journal(self, row: Any) -> tuple[int, Mapping[int, str]]:  # noqa: ANN401
+    async def _in_journal(self, row: Any) -> tuple[int, int]:  # noqa: ANN401
         engine: Any = self._journal
         if not hasattr(engine, "erase"):
             raise Unavailable("this journal's engine can't erase", retry_s=None)
@@ -191,11 +192,13 @@ class Eraser:
         lines, digests = await asyncio.to_thread(lambda: engine.erase(replace, plan=True))
         if digests:
             said = erasure.records_of(
-                row.org_id, row.asked_by, row.id, row.subject, digests, rfc3339(self._clock.now_s())
+                row.org_id, row.asked_by, row.id, row.subject, digests, lines=lines, now=self._now()
             )
             await asyncio.shield(self._journal.append(said))
             await asyncio.to_thread(lambda: engine.erase(replace, plan=False))
-        return lines, digests
+        read = partial(self._journal.read, lane=erasure.RECORD.lane)
+        before, frames = await asyncio.to_thread(erasure.done_before, read, row.id)
+        return max(lines, before), len(frames)
 
     async def _seal(self, engine: Erasable) -> None:
         end = self._clock.ticks_s() + SEAL_S
@@ -213,7 +216,7 @@ class Eraser:
         tx: Tx,
         row: Any,  # noqa: ANN401 - a row
         lines: int,
-        digests: Mapping[int, str],
+        frames: int,
         head: int,
     ) -> ErasureReceipt:
         now = self._now()
@@ -229,7 +232,7 @@ class Eraser:
             asked_at=row.created_at,
             erased_at=now,
             journal_lines=lines,
-            journal_frames=len(digests),
+            journal_frames=frames,
             journal_through=f"{head:016d}",
             rows=rows,
             not_reached=NOT_REACHED,

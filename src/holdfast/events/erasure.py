@@ -6,7 +6,7 @@ so `verify` takes those and no others, and a crash between the two looks like ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 from zlib import crc32
 
@@ -37,6 +37,8 @@ class JournalErased(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     erasure: str
     subject: str
     frames: list[tuple[int, Digest]]
+    lines: int = 0
+    """How many lines were about to be replaced; 0 in records that do not say."""
 
 
 def no_effect(tx: Tx, batch: Sequence[Applied[Any]]) -> None:
@@ -89,13 +91,13 @@ def _worded(envelope: Envelope, kind: str, body: bytes, user: str) -> bytes:
 
 
 def records_of(
-    org: str, actor: str, erasure: str, subject: str, digests: Mapping[int, str], now: str
+    org: str, actor: str, erasure: str, subject: str, digests: Mapping[int, str], *, lines: int, now: str
 ) -> list[Event]:
-    """The events that say which frames will be changed."""
+    """The events that say which frames will be changed; `lines` is how many lines of them, in all."""
     frames = sorted(digests.items())
     made = []
     for at in range(0, len(frames), FRAMES) or [0]:
-        body = msgspec.json.encode(JournalErased(erasure, subject, frames[at : at + FRAMES]))
+        body = msgspec.json.encode(JournalErased(erasure, subject, frames[at : at + FRAMES], lines))
         event_id = uuid7()
         digest = crc32(body, crc32(f"{actor}\n{RECORD.name}\n1\n".encode()))
         facts = f',"userId":"{actor}","actorId":"{actor}","kind":"{RECORD.name}","version":1'
@@ -111,24 +113,40 @@ _KIND: Final = f'"kind":"{RECORD.name}"'.encode()
 def erased_frames(read: Callable[[int, int], Slice]) -> dict[int, set[str]]:
     """What the journal's own records say was erased, for `verify`. `read`: (after, limit), of its lane."""
     found: dict[int, set[str]] = {}
+    for said in _records(read):
+        for position, digest in said.frames:
+            found.setdefault(position, set()).add(digest)
+    return found
+
+
+def done_before(read: Callable[[int, int], Slice], erasure: str) -> tuple[int, set[int]]:
+    """Lines and frames that earlier tries of an erasure set out to change: they may have come to that."""
+    mine = [said for said in _records(read) if said.erasure == erasure]
+    # The first try planned all of it; what a later one finds is what was left.
+    lines = max((said.lines for said in mine), default=0)
+    return lines, {position for said in mine for position, _ in said.frames}
+
+
+def _records(read: Callable[[int, int], Slice]) -> Iterator[JournalErased]:
     after = 0
     while True:
         part = read(after, 1000)
         for record in part.records:
-            for position, digest in _said(record):
-                found.setdefault(position, set()).add(digest)
+            said = _said(record)
+            if said is not None:
+                yield said
         if part.through <= after:
-            return found
+            return
         after = part.through
 
 
-def _said(record: Record) -> list[tuple[int, str]]:
+def _said(record: Record) -> JournalErased | None:
     if _KIND not in record.data:
-        return []
+        return None
     try:
         envelope = decode(record.data)
-        if envelope.kind != RECORD.name:
-            return []
-        return list(msgspec.json.decode(envelope.body, type=JournalErased).frames)
+        if envelope.kind == RECORD.name:
+            return msgspec.json.decode(envelope.body, type=JournalErased)
     except UNREADABLE:
-        return []
+        pass
+    return None
