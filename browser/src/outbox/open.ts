@@ -55,7 +55,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       if (aside.isReadable()) sender.wake(true);
     },
   });
-  /** Entries that were aside first, by id: they may be offered again. */
+  /** Entries that were aside first: they may be offered again. */
   const rescued = new Map<string, Entry>();
 
   // Hydrate. A storage that does not answer is a condition, not a failure: the outbox works without it.
@@ -334,9 +334,8 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     const heard = unheeded ?? [];
     unheeded = change === "gone" ? heard : undefined;
     if (!unheeded) heard.forEach(hear);
-    // A page that a browser had put by has not heard all that was said.
-    if (change === "seen") void watch.refresh();
-    else outbox.beacon();
+    // A page that was put by has not heard everything.
+    void (change === "seen" ? watch.refresh() : outbox.beacon());
   });
 
   const outbox: Outbox = {
