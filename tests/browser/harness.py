@@ -79,6 +79,13 @@ class Promises:
     unsafe: int = 0
     faults: list[str] = field(default_factory=list)
 
+    @property
+    def in_brief(self) -> str:
+        """For a story."""
+        last = max(((each.generation, each.seq) for each in self.saved.values()), default=(0, 0))
+        ranges = {(loss["generation"], *each) for loss in self.losses for each in loss["missing"]}
+        return f"{len(self.saved)} saved, last {last}, {self.unsafe} not kept, lost {sorted(ranges)}"
+
     def hear(self, told: Iterable[dict[str, Any]]) -> Promises:
         """Take in what pages told."""
         for each in told:
@@ -170,3 +177,12 @@ def waiting(tab: Tab) -> int:
 def drained(tab: Tab, timeout_s: float = 60.0) -> None:
     """Wait until nothing waits; a person asks for it to be sent now, again and again."""
     tab.until("outbox.sendNow(), outbox.waiting().then((all) => all.length === 0)", timeout_s)
+
+
+def heard_out(tab: Tab, timeout_s: float) -> None:
+    """Drained, every loss told; and what the device itself has to say in the end is heard."""
+    drained(tab, timeout_s)
+    tab.until("outbox.sendNow(), outbox.losses().then((all) => all.every(({told}) => told))", timeout_s)
+    losses, refused = tab.evaluate("Promise.all([outbox.losses(), outbox.undeliverable()])")
+    tab.said += [{"news": {"type": "loss", "loss": each}} for each in losses]
+    tab.said += [{"news": {"type": "undeliverable", "item": each}} for each in refused]

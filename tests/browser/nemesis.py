@@ -2,7 +2,8 @@
 
 A run is a portal, a network, and a browser with three to five tabs that never stop adding. Most faults last
 for seconds, and others come meanwhile: a browser is killed while the network is out, a portal while a tab is
-frozen. In the end all is made well again, and each person's outbox drains.
+frozen; and beside all of them single requests are struck. Two seeds that follow each other deal every fault
+and every strike. In the end all is made well again, and each person's outbox drains.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from typing import Any, Final
 
 from tests.browser import strikes
 from tests.browser.chrome import Chrome
-from tests.browser.harness import PRINCIPALS, Learner, drained
+from tests.browser.harness import PRINCIPALS, Learner, heard_out
 from tests.browser.proxy import Proxy, Strike
-from tests.browser.strikes import Used
+from tests.browser.strikes import STRIKES, Deck, Used
 from tests.browser.talk import Gone, Refused
 from tests.served import Served
 
+Mend = tuple[float, str, Callable[[], None]]
 UNHEARD = (Refused, Gone, TimeoutError, AssertionError, OSError)
 """What speaking to a tab may come to while all this goes on."""
 
@@ -41,12 +43,13 @@ class Nemesis:
     """How often each fault has really happened."""
     story: list[str] = field(default_factory=list)
     _used: list[Used] = field(default_factory=list)
-    _mends: list[tuple[float, str, Callable[[], None]]] = field(default_factory=list)
+    _mends: list[Mend] = field(default_factory=list)
     _strikes: list[tuple[str, Strike]] = field(default_factory=list)
     _link_is_up: bool = True
     _who: str = "ada"
     _signed_in: bool = False
-    _generation_lost: int = 0
+    deleted: dict[str, set[int]] = field(default_factory=dict)
+    """Whose databases were deleted, in which generations: what waited there is lost."""
     _lost_at: float = -60.0
 
     def __post_init__(self) -> None:
@@ -54,6 +57,7 @@ class Nemesis:
         self._began = time.monotonic()
         self._wanted = self._random.randint(3, 5)
         self.learners = {who: Learner(self.chrome, self.proxy, who) for who in ("ada", "cleo")}
+        self._faults, self._blows = fault_deck(self.seed), Deck(self.seed, STRIKES)
 
     # ---- the run
 
@@ -62,15 +66,17 @@ class Nemesis:
         self._start_browser()
         self._keep_house()
         self._began = time.monotonic()
-        faults_now = [name for name, weight in WEIGHTS.items() for _ in range(weight)]
-        next_s = 0.0
+        next_s = next_strike_s = 0.0
         while (now := time.monotonic() - self._began) < for_s:
             for mend in [each for each in self._mends if each[0] <= now]:
                 self._mend(mend)
             self._keep_house()
+            if now >= next_strike_s:
+                self._strike()
+                next_strike_s = now + self._random.uniform(2.0, 5.0)
             if now >= next_s:
                 self._notice()
-                self._hurt(self._random.choice(faults_now))
+                self._hurt(self._faults.deal())
                 next_s = time.monotonic() - self._began + self._random.uniform(1.0, 4.0)
             time.sleep(0.1)
         self._make_well()
@@ -82,15 +88,13 @@ class Nemesis:
             how = f"came to nothing: {type(fault).__name__} {str(fault)[:120]}"
         if how:
             self._note(f"{name} {how}")
+        else:
+            self._faults.put_back(name)
 
     def _notice(self) -> None:
         """What the pages found out meanwhile, into the story."""
         for who, learner in self.learners.items():
-            promises = learner.promises
-            last = max(((each.generation, each.seq) for each in promises.saved.values()), default=(0, 0))
-            ranges = {(loss["generation"], *each) for loss in promises.losses for each in loss["missing"]}
-            seen = f"{who}: {len(promises.saved)} saved, last {last}, {promises.unsafe} not kept"
-            self._note(f"    {seen}, lost {sorted(ranges)}")
+            self._note(f"    {who}: {learner.promises.in_brief}")
 
     def _note(self, what: str) -> None:
         self.story.append(f"{time.monotonic() - self._began:6.1f} s  {what}")
@@ -103,11 +107,12 @@ class Nemesis:
         self._mends.append((time.monotonic() - self._began + lasts_s, what, mend))
         return f"for {lasts_s:.1f} s"
 
-    def _mend(self, mend: tuple[float, str, Callable[[], None]]) -> None:
+    def _mend(self, mend: Mend) -> None:
         self._mends.remove(mend)
+        _, what, do = mend
         with suppress(*UNHEARD):
-            mend[2]()
-        self._note(mend[1])
+            do()
+        self._note(what)
 
     def _keep_house(self) -> None:
         """People sign in again and open tabs again, whatever happened; neither works without a network."""
@@ -179,12 +184,17 @@ class Nemesis:
         self.did["cut"] += count > 0
         return f"{count} connections"
 
-    def _strike(self) -> str:
-        name = self._random.choice(sorted(strikes.STRIKES))
-        strike = self.proxy.strike(strikes.STRIKES[name], strikes.CALLS, self._random.randint(1, 5))
+    def _strike(self) -> None:
+        name = self._blows.deal()
+        strike = self.proxy.strike(STRIKES[name], strikes.CALLS, self._random.randint(1, 5))
         self._strikes.append((name, strike))
-        how = self._later(2.0, 10.0, f"no more: {name}", lambda: self.proxy.lift(strike))
-        return f"{name} x {strike.times} {how}"
+
+        def lift() -> None:
+            self.proxy.lift(strike)
+            if not strike.begun:
+                self._blows.put_back(name)
+
+        self._note(f"{name} x {strike.times} {self._later(2.0, 10.0, f'no more: {name}', lift)}")
 
     def _kill_portal(self) -> str:
         if self.portal.process is None:
@@ -294,18 +304,19 @@ class Nemesis:
             params["quotaSize"] = size_bytes
         self._some().tab.call("Storage.overrideQuotaForOrigin", timeout_s=strikes.QUICK_S, **params)
 
-    def _generation(self) -> int:
-        """The latest that was begun, of ada's outbox."""
-        return max((each.generation for each in self.learners["ada"].promises.saved.values()), default=0)
+    def _generation(self, who: str) -> int:
+        """The latest that was begun, of their outbox."""
+        return max((each.generation for each in self.learners[who].promises.saved.values()), default=0)
 
     def _is_fresh_loss(self) -> bool:
         since_s = time.monotonic() - self._lost_at
-        return self._generation() <= self._generation_lost or since_s < strikes.LOCAL_STORAGE_S
+        return self._generation("ada") in self.deleted.get("ada", ()) or since_s < strikes.LOCAL_STORAGE_S
 
     def _delete(self) -> str:
-        if self.did["databases deleted"] >= 2 or self._is_fresh_loss():
+        if self._is_fresh_loss():
             return ""
-        self._generation_lost = self._generation()
+        for who in self.learners:
+            self.deleted.setdefault(who, set()).add(self._generation(who))
         self._lost_at = time.monotonic()
         tab = self._some().tab
         tab.call(
@@ -315,7 +326,7 @@ class Nemesis:
             storageTypes="indexeddb",
         )
         self._did("databases deleted")
-        return f"of generation {self._generation_lost}"
+        return f"of generations {self.deleted}"
 
     # ---- the people
 
@@ -363,24 +374,18 @@ class Nemesis:
         tab.front()
         self.chrome.quota(self.proxy.url, None)
         try:
-            drained(tab, strikes.DRAINED_S)
-            told = "outbox.sendNow(), outbox.losses().then((all) => all.every(({told}) => told))"
-            tab.until(told, strikes.DRAINED_S)
+            heard_out(tab, strikes.DRAINED_S)
         except AssertionError:
             self._note(f"{learner.who} at the end: {tab.evaluate('JSON.stringify(outbox.status)')}")
             raise
-        kept = tab.evaluate("Promise.all([outbox.losses(), outbox.undeliverable()])")
-        # What the device has to say in the end, in case no page heard it when it was news.
-        tab.said += [{"news": {"type": "loss", "loss": each}} for each in kept[0]]
-        tab.said += [{"news": {"type": "undeliverable", "item": each}} for each in kept[1]]
         self._note(f"{learner.who}'s outbox is drained")
 
 
+DELETED: Final = "databases are deleted"
 FAULTS: Final[dict[str, Callable[[Nemesis], str]]] = {
     "the network is refused": Nemesis._refuse,
     "the line hangs": Nemesis._hang,
     "cut": Nemesis._cut,
-    "strike": Nemesis._strike,
     "the portal is killed": Nemesis._kill_portal,
     "a tab is reloaded": Nemesis._reload,
     "a tab is closed": Nemesis._close,
@@ -390,8 +395,13 @@ FAULTS: Final[dict[str, Callable[[Nemesis], str]]] = {
     "workers are stopped": Nemesis._stop_workers,
     "the browser is killed": Nemesis._kill_browser,
     "no room": Nemesis._no_room,
-    "databases are deleted": Nemesis._delete,
+    DELETED: Nemesis._delete,
     "signed out": Nemesis._sign_out,
     "another person": Nemesis._switch,
 }
-WEIGHTS: Final = dict.fromkeys(FAULTS, 2) | {"strike": 10, "no room": 1, "databases are deleted": 1}
+OFTEN: Final = [*(set(FAULTS) - {DELETED}), *(set(FAULTS) - {DELETED, "no room"})]
+
+
+def fault_deck(seed: int) -> Deck:
+    """Of two seeds one never deletes a database, so that nothing at all may be lost there."""
+    return Deck(seed, FAULTS, OFTEN)

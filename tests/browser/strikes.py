@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from random import Random
 from typing import Final
 
 from tests.browser import proxy as faults
@@ -43,6 +45,30 @@ LOCAL_STORAGE_S: Final = 8.0
 QUICK_S: Final = 8.0
 """How long a tab that lives may take to answer."""
 DRAINED_S: Final = 90.0
+
+
+class Deck:
+    """Cards by chance, each before any comes again: two seeds in a row begin with a half of them each."""
+
+    def __init__(self, seed: int, cards: Iterable[str], again: Iterable[str] | None = None) -> None:
+        """`again`: what is dealt from when all of its half have been; by default all."""
+        cards = sorted(cards)
+        Random((seed + 1) // 2).shuffle(cards)
+        self._random = Random(seed)
+        self.first_half: Final = cards[seed % 2 :: 2]
+        self._left = list(self.first_half)
+        self._again = sorted(cards if again is None else again)
+
+    def deal(self) -> str:
+        """The next card."""
+        if not self._left:
+            self._left = list(self._again)
+            self._random.shuffle(self._left)
+        return self._left.pop(0)
+
+    def put_back(self, card: str) -> None:
+        """It came to nothing: it comes again, a little later."""
+        self._left.insert(2, card)
 
 
 @dataclass(eq=False)

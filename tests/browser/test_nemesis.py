@@ -11,9 +11,10 @@ from tests.browser import harness
 from tests.browser.chrome import SQLITE, Chrome
 from tests.browser.conftest import quiet_port
 from tests.browser.harness import Learner, Promises
-from tests.browser.nemesis import Nemesis
+from tests.browser.nemesis import DELETED, FAULTS, Nemesis, fault_deck
 from tests.browser.oracle import books, journalled, judge, settled
 from tests.browser.proxy import Proxy
+from tests.browser.strikes import STRIKES, Deck
 from tests.faults.seeds import FIRST, SOAKED
 from tests.served import NO_LIMITS, Served, ledger_row
 
@@ -21,6 +22,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 FOR_S = 60.0
 SIDE_BY_SIDE = 4
+EVERY_TIME = range(1, 3)
+FEWEST_DEALT = 8
 SOAK = range(FIRST, FIRST + min(20, SOAKED))
 FEWEST_FAULTS = 6
 """So many kinds of faults at least must have taken place; most runs see more than a dozen."""
@@ -36,14 +39,14 @@ def known_of(event: str, promises: Promises, portal: Served, org: str) -> str:
     )
 
 
-def account_for(learner: Learner, portal: Served, org: str, *, deleted: bool) -> str:
-    """Place every event that a page called saved, and say where they are."""
+def account_for(learner: Learner, portal: Served, org: str, deleted: set[int]) -> str:
+    """Place every event that a page called saved, and say where they are. `deleted`: whole generations."""
     settled(portal, org)
     promises = learner.promises
     verdict = judge(promises, portal.data, org)
     lost = verdict.reported_lost - verdict.applied - verdict.undeliverable
     # A loss that no fault explains is one, however honestly it is told.
-    wrong = verdict.vanished | (set() if deleted else lost)
+    wrong = verdict.vanished | {each for each in lost if promises.saved[each].generation not in deleted}
     told = {(each["generation"], first, last) for each in promises.losses for first, last in each["missing"]}
     known = {
         (g, first, last) for g, all_of in books(portal.data, org).missing.items() for first, last in all_of
@@ -70,9 +73,10 @@ def one_run(seed: int, folder: Path, chromium: str, scripts: dict[str, bytes]) -
             try:
                 nemesis.run(FOR_S)
                 ada, cleo = (nemesis.learners[who] for who in ("ada", "cleo"))
-                deleted = nemesis.did["databases deleted"] > 0
-                said = [account_for(ada, portal, "tidewater", deleted=deleted)]
-                said.append(account_for(cleo, portal, "highland", deleted=deleted))
+                said = [
+                    account_for(learner, portal, org, nemesis.deleted.get(learner.who, set()))
+                    for learner, org in ((ada, "tidewater"), (cleo, "highland"))
+                ]
                 with portal.client("olu") as operator:
                     ledger_row(operator)
                 assert len(+nemesis.did) >= FEWEST_FAULTS, "hardly anything went wrong"
@@ -99,10 +103,21 @@ def runs(seeds: range, folder: Path, chromium: str, scripts: dict[str, bytes]) -
     assert not faults, "\n\n".join(str(fault) for fault in faults)
 
 
+def test_the_seeds_of_every_run_of_the_tests_deal_every_fault_and_every_strike() -> None:
+    for cards, deck_of in ((FAULTS, fault_deck), (STRIKES, lambda seed: Deck(seed, STRIKES))):
+        dealt = [[deck.deal() for _ in deck.first_half] for deck in map(deck_of, EVERY_TIME)]
+        assert sorted(card for each in dealt for card in each) == sorted(cards)
+        # So few fit into a minute on a busy machine.
+        assert max(map(len, dealt)) <= FEWEST_DEALT
+    one, other = (fault_deck(seed) for seed in EVERY_TIME)
+    deals = [{deck.deal() for _ in range(100)} for deck in (one, other)]
+    assert [DELETED in each for each in deals].count(True) == 1
+
+
 def test_a_minute_of_faults_loses_nothing_in_silence(
     tmp_path: Path, chromium: str, outbox_scripts: dict[str, bytes]
 ) -> None:
-    runs(range(1, 3), tmp_path, chromium, outbox_scripts)
+    runs(EVERY_TIME, tmp_path, chromium, outbox_scripts)
 
 
 @pytest.mark.soak
