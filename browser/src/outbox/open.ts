@@ -61,10 +61,8 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   // Hydrate. A storage that does not answer is a condition, not a failure: the outbox works without it.
   const answers = await book
     .write(() => undefined, true)
-    .then(
-      () => true,
-      () => false,
-    );
+    .then(() => true)
+    .catch(() => false);
   const { orgId, userId } = book.known();
   if (orgId !== principal.orgId || userId !== principal.userId) {
     store.close();
