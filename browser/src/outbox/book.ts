@@ -36,12 +36,11 @@ export function openBook(
   }
 
   function standing(read: Meta | undefined): Meta {
-    const hints = [known, mirrored()].filter((hint) => hint !== undefined);
-    const [hint] = hints;
+    const hints = [known, mirrored()].filter((hint) => !!hint);
     const meta: Meta = read ?? {
       orgId: principal.orgId,
       userId: principal.userId,
-      deviceId: hint?.deviceId ?? mintId(),
+      deviceId: hints[0]?.deviceId ?? mintId(),
       generation: Math.max(0, ...hints.map(({ generation }) => generation)) + 1,
       lastSeq: 0,
       epoch: known?.epoch ?? 0,

@@ -389,7 +389,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   };
 
   if (!answers) aside.failed(true);
-  else if (LANES.some((lane) => aside.of(lane).length > 0)) await aside.probe();
+  else if (LANES.flatMap(aside.of).length > 0) await aside.probe();
   await watch.refresh();
   exchange.pass({ ask: "states" });
   sender.wake(false);
