@@ -51,6 +51,8 @@ class Nemesis:
     deleted: dict[str, set[int]] = field(default_factory=dict)
     """Whose databases were deleted, in which generations: what waited there is lost."""
     _lost_at: float = -60.0
+    _unseen: set[str] = field(default_factory=set)
+    """Whose outbox nobody has opened since the browser was killed."""
 
     def __post_init__(self) -> None:
         self._random = Random(self.seed)
@@ -141,6 +143,7 @@ class Nemesis:
         used = Used(learner.tab(strikes.UNAWARE if unaware else "{}"), self._who, unaware)
         self._start_adding(used)
         self._used.append(used)
+        self._unseen.discard(self._who)
 
     def _start_adding(self, used: Used) -> None:
         used.tab.evaluate(strikes.ADDING)
@@ -271,6 +274,9 @@ class Nemesis:
             return ""
         killed = self.chrome.kill()
         self._did("browser killed")
+        # What localStorage forgot of a numbering is put down again when its outbox is opened; until then the
+        # database alone knows the last of it.
+        self._unseen = {who for who, learner in self.learners.items() if learner.promises.saved}
         self._start_browser()
         return f"{len(killed)} processes"
 
@@ -313,7 +319,7 @@ class Nemesis:
         return self._generation("ada") in self.deleted.get("ada", ()) or since_s < strikes.LOCAL_STORAGE_S
 
     def _delete(self) -> str:
-        if self._is_fresh_loss():
+        if self._is_fresh_loss() or self._unseen:
             return ""
         for who in self.learners:
             self.deleted.setdefault(who, set()).add(self._generation(who))

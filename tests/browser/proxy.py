@@ -257,8 +257,13 @@ class Proxy:
 
     async def _refuse(self) -> None:
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            # What was accepted a moment ago must be served first: asyncio trips over a server that is closed
+            # in between, and its connection is left open.
+            for listening in server.sockets:
+                asyncio.get_running_loop().remove_reader(listening.fileno())
+            await _settle()
+            server.close()
         self.refusals += 1
         await self._cut()
 
@@ -285,17 +290,12 @@ class Proxy:
 
     async def _close(self) -> None:
         await self._refuse()
-        # A connection that was accepted a moment ago has a task that has not begun: cancelled now, it would
-        # never close its connection.
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
         while self._tasks:
             await self._cut()
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await _settle()
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -386,6 +386,12 @@ class Proxy:
         finally:
             self._writers.discard(portal)
             portal.close()
+
+
+async def _settle() -> None:
+    """Let what is under way in the loop take its turns: a connection's birth, and its end."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
