@@ -28,11 +28,9 @@ export interface StatusWatch {
 }
 
 const NONE: Counts = {
-  lanes: {
-    progressQueue: { count: 0, oldest: 0 },
-    adminQueue: { count: 0, oldest: 0 },
-    analyticsQueue: { count: 0, oldest: 0 },
-  },
+  lanes: Object.fromEntries(
+    LANES.map((lane) => [lane, { count: 0, oldest: 0 }]),
+  ) as unknown as Counts["lanes"],
   undeliverable: 0,
   losses: 0,
 };
