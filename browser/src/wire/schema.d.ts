@@ -1633,6 +1633,8 @@ export interface components {
             /** @default  */
             signature?: string;
             subject: string;
+            /** @default [] */
+            unjudged?: string[];
         };
         /**
          * ErasureReceipts

@@ -56,6 +56,8 @@ def erase(**asked: Any) -> None:  # noqa: ANN401
         markup=False,
     )
     say.screen.print(receipt["notReached"], markup=False)
+    for line in receipt.get("unjudged", []):
+        say.screen.print(f"Damaged, and not known whose it was, so it stays: {line}", markup=False)
     say.screen.print(f"Receipt {receipt['id']}, signed {receipt['signature'][:16]}…", markup=False)
 
 

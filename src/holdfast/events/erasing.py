@@ -28,7 +28,7 @@ from holdfast.events.applier import Applier
 from holdfast.events.entry import Kinds
 from holdfast.events.kind import LANES, Kind
 from holdfast.events.replayer import Note
-from holdfast.journal.erasing import Replace
+from holdfast.journal.erasing import Erasing, Wanted
 from holdfast.journal.port import Journal
 from holdfast.store import schema
 from holdfast.store.port import Store, Tx
@@ -45,8 +45,8 @@ _table = schema.erasures
 class Erasable(Protocol):
     """What an engine of the journal offers that can erase."""
 
-    def erase(self, replace: Replace, *, plan: bool) -> tuple[int, dict[int, str]]:
-        """Replace payloads; how many lines, and the digests of their frames."""
+    def erase(self, wanted: Wanted, *, plan: bool) -> Erasing:
+        """Take something out; with `plan`, work out the same and change nothing."""
         ...
 
     @property
@@ -78,6 +78,8 @@ class ErasureReceipt(msgspec.Struct, rename="camel"):
     journal_through: str
     rows: dict[str, int]
     not_reached: str
+    unjudged: list[str] = []
+    """Damaged lines of the journal that were left, for nobody can tell whose they are: `<segment>:<line>`."""
     signature: str = ""
 
 
@@ -85,6 +87,14 @@ NOT_REACHED: Final = (
     "Copies of the data directory that were made before this time still hold the data; "
     "so do devices that have not sent or signed out."
 )
+
+
+class _InJournal(NamedTuple):
+    """What was done in the journal, by all tries together."""
+
+    lines: int
+    frames: int
+    unjudged: list[str]
 
 
 class Eraser:
@@ -175,30 +185,34 @@ class Eraser:
             row = (await self._store.read(None, lambda tx: tx.rows(asked)))[0]
             if row.receipt is not None:
                 return msgspec.convert(row.receipt, ErasureReceipt)
-            lines, frames = await self._in_journal(row)
+            done = await self._in_journal(row)
             head = self._journal.stats().head
             self._applier.wake()
             for lane in LANES:
                 if not await self._applier.reached(lane, head, REACH_S):
                     raise Unavailable("the applier has not come so far: the erasure goes on later")
-            return await self._store.run(None, lambda tx: self._in_store(tx, row, lines, frames, head))
+            return await self._store.run(None, lambda tx: self._in_store(tx, row, done, head))
 
-    async def _in_journal(self, row: Any) -> tuple[int, int]:  # noqa: ANN401
+    async def _in_journal(self, row: Any) -> _InJournal:  # noqa: ANN401
         engine: Any = self._journal
         if not hasattr(engine, "erase"):
             raise Unavailable("this journal's engine can't erase", retry_s=None)
         await self._seal(engine)
-        replace = erasure.eraser(self._kinds, row.org_id, row.user_id)
-        lines, digests = await asyncio.to_thread(lambda: engine.erase(replace, plan=True))
-        if digests:
+        known = await self._store.read(None, partial(_known, without=row.user_id))
+        wanted = Wanted(
+            erasure.eraser(self._kinds, row.org_id, row.user_id),
+            erasure.damaged_eraser(known, row.org_id, row.user_id),
+        )
+        lines, digests, unjudged = await asyncio.to_thread(lambda: engine.erase(wanted, plan=True))
+        if lines:
             said = erasure.records_of(
                 row.org_id, row.asked_by, row.id, row.subject, digests, lines=lines, now=self._now()
             )
             await asyncio.shield(self._journal.append(said))
-            await asyncio.to_thread(lambda: engine.erase(replace, plan=False))
+            await asyncio.to_thread(lambda: engine.erase(wanted, plan=False))
         read = partial(self._journal.read, lane=erasure.RECORD.lane)
         before, frames = await asyncio.to_thread(erasure.done_before, read, row.id)
-        return max(lines, before), len(frames)
+        return _InJournal(max(lines, before), len(frames), unjudged)
 
     async def _seal(self, engine: Erasable) -> None:
         end = self._clock.ticks_s() + SEAL_S
@@ -211,14 +225,7 @@ class Eraser:
                 await asyncio.sleep(0.02)
             return
 
-    def _in_store(
-        self,
-        tx: Tx,
-        row: Any,  # noqa: ANN401 - a row
-        lines: int,
-        frames: int,
-        head: int,
-    ) -> ErasureReceipt:
+    def _in_store(self, tx: Tx, row: Any, done: _InJournal, head: int) -> ErasureReceipt:  # noqa: ANN401 - a row
         now = self._now()
         # Rows of devices go, and the applier remembers those it wrote: it begins anew.
         marks.take_lease(tx, "erasure", now)
@@ -231,25 +238,33 @@ class Eraser:
             erased_by=row.asked_by,
             asked_at=row.created_at,
             erased_at=now,
-            journal_lines=lines,
-            journal_frames=frames,
+            journal_lines=done.lines,
+            journal_frames=done.frames,
             journal_through=f"{head:016d}",
             rows=rows,
             not_reached=NOT_REACHED,
+            unjudged=done.unjudged,
         )
         receipt.signature = self._signature(receipt)
         values = {"receipt": msgspec.to_builtins(receipt), "user_id": None}
         tx.run(_this(_table.update(), row.org_id, row.id).values(**values))
-        details = {"reason": row.reason, "subject": row.subject, "journalLines": lines}
+        details = {"reason": row.reason, "subject": row.subject, "journalLines": done.lines}
         self._note(tx, row.org_id, row.asked_by, "person.erased", row.id, details)
         return receipt
 
     def _signature(self, receipt: ErasureReceipt) -> str:
         said = msgspec.to_builtins(msgspec.structs.replace(receipt, signature=""))
+        if not receipt.unjudged:
+            del said["unjudged"]  # receipts that were signed before there was such a list have none
         return digest(self._key, canonical(said), sha256).hex()
 
     def _now(self) -> str:
         return rfc3339(self._clock.now_s())
+
+
+def _known(tx: Tx, without: str) -> erasure.Known:
+    users = {row.id for row in tx.rows(select(schema.users.c.id))} - {without}
+    return erasure.Known(frozenset(users), frozenset(row.id for row in tx.rows(select(schema.orgs.c.id))))
 
 
 def _this(statement: Any, org: str, erasure_id: str) -> Any:  # noqa: ANN401 - select or update

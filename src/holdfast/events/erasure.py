@@ -6,8 +6,9 @@ so `verify` takes those and no others, and a crash between the two looks like ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -15,10 +16,10 @@ import msgspec
 from holdfast.core.ids import uuid7
 from holdfast.events.entry import UNREADABLE, Envelope, Kinds, decode
 from holdfast.events.kind import Applied, Kind
-from holdfast.journal.erasing import Replace, padded
+from holdfast.journal.erasing import Replace, Unjudged, padded
 from holdfast.journal.port import Slice
 from holdfast.journal.record import Event, Record, envelope_head
-from holdfast.journal.segment import owner
+from holdfast.journal.segment import COMMIT, HEADER, owner
 from holdfast.store.port import Tx
 
 FRAMES: Final = 2000
@@ -78,6 +79,59 @@ def eraser(kinds: Kinds, org: str, user: str) -> Replace:
         return padded(_worded(envelope, ERASED.name, b"{}", user), len(data))
 
     return replace
+
+
+_WHO: Final = re.compile(rb'"userId":"([^"\\]*)","actorId":"([^"\\]*)"')
+_ORG: Final = re.compile(rb'"orgId":"([^"\\]*)"')
+_PLACE: Final = re.compile(rb'(?:\{"v":1,"p":"\d{16}","t":"[0-9TZ:.-]{24}")?')
+"""What stays of a damaged line that is taken out."""
+_NOBODYS: Final = (COMMIT, HEADER)
+
+
+class Known(NamedTuple):
+    """Who and which orgs there are: an id that reads otherwise may be damaged."""
+
+    users: frozenset[str]
+    orgs: frozenset[str]
+
+    def is_another(self, user: bytes) -> bool:
+        """Whether this is the id of somebody; of nobody where a person was taken out."""
+        text = user.decode("utf-8", "replace")
+        return not text or text in self.users or text.startswith(("service:", "operator:"))
+
+
+def damaged_eraser(known: Known, org: str, user: str) -> Replace:
+    """What takes the place of a damaged line in which a person is named: one as damaged, without them.
+
+    Without its checksum nothing in a line is proven. It is taken for another's only when all the ids it
+    states are of people that there are, or its org is another; `known.users` leaves the person out. Where
+    neither can be read it raises Unjudged.
+    """
+    name = user.encode()
+    # One of the quotes may be damaged; `"ann` in `"anna"` is somebody else.
+    named = re.compile(rb'"%b(?![\w.-])|(?<![\w.-])%b"' % (re.escape(name), re.escape(name)))
+
+    def replace(line: bytes) -> bytes | None:
+        where, who = _ORG.search(line), _WHO.search(line)
+        its_org = where.group(1).decode("utf-8", "replace") if where else org
+        if its_org != org and its_org in known.orgs:
+            return None
+        anothers = who is not None and all(map(known.is_another, who.groups()))
+        if named.search(line):
+            if anothers:
+                return named.sub(lambda found: found.group().replace(name, b" " * len(name)), line)
+            return _place(line).ljust(len(line))
+        nobodys = line.startswith(_NOBODYS) and b'"userId"' not in line
+        if anothers or nobodys or not line[len(_place(line)) :].strip():
+            return None
+        raise Unjudged
+
+    return replace
+
+
+def _place(line: bytes) -> bytes:
+    found = _PLACE.match(line)
+    return found.group() if found else b""
 
 
 def _worded(envelope: Envelope, kind: str, body: bytes, user: str) -> bytes:

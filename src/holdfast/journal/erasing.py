@@ -21,6 +21,19 @@ Replace = Callable[[bytes], bytes | None]
 """An envelope's bytes -> as many others in their place, or None to leave them."""
 
 
+class Unjudged(Exception):
+    """Raised for a damaged line of which nobody can tell whose it was."""
+
+
+class Wanted(NamedTuple):
+    """What is taken out."""
+
+    whole: Replace
+    """For the envelope of a line that can be read."""
+    damaged: Replace = lambda _: None
+    """For all of a line that can't be; it raises Unjudged where it can't tell."""
+
+
 class Rewritten(NamedTuple):
     """A segment with some lines replaced."""
 
@@ -28,45 +41,75 @@ class Rewritten(NamedTuple):
     lines: int
     digests: dict[int, str]
     """A frame's last position -> the sha256 of its bytes as they are now."""
+    unjudged: list[int]
+    """Numbers of damaged lines that were left because nobody can tell whose they were."""
 
 
-def rewrite(text: bytes, replace: Replace) -> Rewritten:
-    """Replace lines of a whole segment. Damaged lines stay: what is in them can't be told."""
+class Erasing(NamedTuple):
+    """What erasing does to the sealed segments."""
+
+    lines: int
+    digests: dict[int, str]
+    unjudged: list[str]
+    """`<segment>:<line>` each."""
+
+
+def rewrite(text: bytes, wanted: Wanted) -> Rewritten:
+    """Replace lines of a whole segment. A damaged line stays one, in its place."""
     kept: list[bytes] = []
     digests: dict[int, str] = {}
+    unjudged: list[int] = []
     frame, lines, touched = sha256(), 0, False
-    for line in text.split(b"\n"):
+    for number, line in enumerate(text.split(b"\n"), 1):
         commit = None if segment.is_event(line) else segment.parse_commit(line)
         if commit is not None:
             if touched:
                 digests[commit.p] = frame.hexdigest()
             frame, touched = sha256(), False
         else:
-            record = segment.parse_event(line) if segment.is_event(line) else None
-            data = replace(record.data) if record is not None else None
-            if record is not None and data is not None:
-                line = segment.event_line(record.position, record.received_at.encode(), data)[:-1]  # noqa: PLW2901
+            try:
+                new = _replaced(line, wanted)
+            except Unjudged:
+                new = line
+                unjudged.append(number)
+            if new != line:
                 lines += 1
                 touched = True
             if segment.parse_header(line) is None or kept:
-                frame.update(line + b"\n")
+                frame.update(new + b"\n")
+            line = new  # noqa: PLW2901
         kept.append(line)
-    new = b"\n".join(kept)
-    if len(new) != len(text):
+    whole = b"\n".join(kept)
+    if len(whole) != len(text):
         raise Corrupt("a line was replaced by one of another length", code="internal")
-    return Rewritten(new, lines, digests)
+    return Rewritten(whole, lines, digests, unjudged)
 
 
-def erase(
-    folder: Path, disk: Disk, reader: Reader, replace: Replace, *, plan: bool
-) -> tuple[int, dict[int, str]]:
-    """Replace payloads in all sealed segments, archived ones too; how many lines, and their frames' digests.
+def _replaced(line: bytes, wanted: Wanted) -> bytes:
+    record = segment.parse_event(line) if segment.is_event(line) else None
+    if record is not None:
+        data = wanted.whole(record.data)
+        if data is None:
+            return line
+        return segment.event_line(record.position, record.received_at.encode(), data)[:-1]
+    if not line or segment.parse_header(line) or segment.parse_commit(line):
+        return line
+    at = segment.second_of(line)
+    if at is not None:
+        return _replaced(line[: at - 1], wanted) + line[at - 1 : at] + _replaced(line[at:], wanted)
+    found = wanted.damaged(line)
+    return line if found is None else found
+
+
+def erase(folder: Path, disk: Disk, reader: Reader, wanted: Wanted, *, plan: bool) -> Erasing:
+    """Take something out of all sealed segments, archived ones too.
 
     `plan`: work out the same and change nothing. It may be run again after a crash. Raises Corrupt
     `archive_away` before anything is changed when an archived segment is not there.
     """
     lines = 0
     digests: dict[int, str] = {}
+    unjudged: list[str] = []
     try:
         archive.tidy(folder, disk)
     except OSError as fault:
@@ -74,13 +117,14 @@ def erase(
     sealed = [place for place in reader.places if place.path.name != segment.ACTIVE]
     paths = [archive.whereabouts(folder, place.first, place.last) for place in sealed]
     for place, path in zip(sealed, paths, strict=True):
-        done = rewrite(path.read_bytes(), replace)
+        done = rewrite(path.read_bytes(), wanted)
         lines += done.lines
         digests |= done.digests
+        unjudged += [f"{path.name}:{number}" for number in done.unjudged]
         if done.lines and not plan:
             put(path, done.text, disk)
             reader.replaced(place.first)
-    return lines, digests
+    return Erasing(lines, digests, unjudged)
 
 
 def padded(data: bytes, size: int) -> bytes:

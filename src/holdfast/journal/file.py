@@ -197,13 +197,13 @@ class FileJournal:
         """Call `heard` after each durable frame, from the writer's thread: it must return at once."""
         self._listeners.append(heard)
 
-    def erase(self, replace: erasing.Replace, *, plan: bool) -> tuple[int, dict[int, str]]:
-        """Replace payloads in sealed segments; how many lines, and the frames' digests then.
+    def erase(self, wanted: erasing.Wanted, *, plan: bool) -> erasing.Erasing:
+        """Take something out of sealed segments.
 
         `plan`: work out the same and change nothing. It may be run again after a crash. Not on the loop.
         """
         with self._rewriting:
-            return erasing.erase(self._folder, self._disk, self._reader, replace, plan=plan)
+            return erasing.erase(self._folder, self._disk, self._reader, wanted, plan=plan)
 
     def archive(self, before: str, through: int) -> list[str]:
         """Archive segments that were sealed before a time and end by a position. Not on the loop."""

@@ -42,7 +42,7 @@ GENESIS: Final = "0" * 64
 _LINE: Final = b'{"v":1,'
 _EVENT: Final = b'{"v":1,"p":"'
 COMMIT: Final = b'{"v":1,"commit":'
-_HEADER: Final = b'{"v":1,"segment":'
+HEADER: Final = b'{"v":1,"segment":'
 _P: Final = slice(12, 28)
 _T: Final = slice(35, 59)
 _HEAD: Final = slice(60)
@@ -134,7 +134,7 @@ def _sealed_line(prefix: bytes, body: bytes) -> bytes:
 
 def header_line(header: Header) -> bytes:
     """A segment's first line."""
-    return _sealed_line(_HEADER, msgspec.json.encode(header))
+    return _sealed_line(HEADER, msgspec.json.encode(header))
 
 
 def commit_line(
@@ -220,7 +220,7 @@ def holds_another(line: bytes) -> bool:
 
 def is_known(line: bytes) -> bool:
     """Whether a line begins as one of the three."""
-    return line.startswith((_EVENT, COMMIT, _HEADER))
+    return line.startswith((_EVENT, COMMIT, HEADER))
 
 
 def _parse_sealed(line: bytes, prefix: bytes) -> bytes | None:
@@ -241,7 +241,7 @@ def parse_commit(line: bytes) -> Commit | None:
 
 def parse_header(line: bytes) -> Header | None:
     """The header of a header line, None when the line is damaged or another."""
-    body = _parse_sealed(line, _HEADER)
+    body = _parse_sealed(line, HEADER)
     try:
         return msgspec.json.decode(body, type=Header) if body else None
     except msgspec.DecodeError:
@@ -249,18 +249,25 @@ def parse_header(line: bytes) -> Header | None:
 
 
 def salvage(line: bytes) -> list[Record]:
-    """The records in a damaged line: up to two, where all that was damaged is the newline between.
+    """The records in a damaged line: up to two, where all that was damaged is the newline between."""
+    at = second_of(line)
+    if at is None:
+        return []
+    return [each for each in map(parse_event, (line[: at - 1], line[at:])) if each is not None]
+
+
+def second_of(line: bytes) -> int | None:
+    """Where another line begins in a damaged one, because the newline between them was damaged.
 
     The line before that newline must be whole, or a body could pass itself off as a record.
     """
     at = line.find(_LINE, 1)
     while at > 0:
         before = line[: at - 1]
-        record = parse_event(before)
-        if record or parse_commit(before) or parse_header(before):
-            return [each for each in (record, parse_event(line[at:])) if each is not None]
+        if parse_event(before) or parse_commit(before) or parse_header(before):
+            return at
         at = line.find(_LINE, at + 1)
-    return []
+    return None
 
 
 def records(text: bytes, at: int = 0) -> Iterator[tuple[int, Record | None]]:

@@ -12,6 +12,7 @@ import pytest
 from holdfast.core.clock import ManualClock
 from holdfast.core.errors import Corrupt, Unavailable
 from holdfast.journal import archive
+from holdfast.journal.erasing import Wanted
 from holdfast.journal.file import FileJournal
 from holdfast.journal.record import Record
 from holdfast.journal.recovery import look
@@ -161,7 +162,7 @@ async def test_wherever_archiving_breaks_off_nothing_is_lost_and_the_next_try_en
         disk.left = -1
         assert said(journal) == before, f"broken off at call {number}, it goes on as it was"
         if isinstance(fault, OSError):
-            assert journal.erase(lambda _: None, plan=True) == (0, {})
+            assert journal.erase(Wanted(lambda _: None), plan=True) == (0, {}, [])
         journal.close()
         again = FileJournal(data, disk=QuickDisk())
         assert said(again) == before, f"broken off at call {number}"
@@ -238,7 +239,11 @@ async def test_while_the_archive_is_away_counts_balance_and_nobody_gets_less_tha
     assert again.counts() == journal.counts()
     assert [again.counts(through) for through in (8, 12, 16)] == [before[2][at] for at in (8, 12, 16)]  # type: ignore[index]
     assert again.read(8, 100).records == before[0][8:]
-    for ask in (lambda: again.read(0, 1), lambda: again.counts(2), lambda: again.erase(bytes, plan=True)):
+    for ask in (
+        lambda: again.read(0, 1),
+        lambda: again.counts(2),
+        lambda: again.erase(Wanted(bytes), plan=True),
+    ):
         with pytest.raises(Corrupt, match="positions 1 to 4 are archived") as told:
             ask()
         assert told.value.code == "archive_away"
@@ -274,7 +279,7 @@ async def test_what_is_erased_is_erased_in_the_archive_too(journal: FileJournal,
     def replace(data: bytes) -> bytes | None:
         return data.replace(b'"ada"', b'"   "') if data == gone else None
 
-    lines, digests = journal.erase(replace, plan=False)
+    lines, digests, _ = journal.erase(Wanted(replace), plan=False)
     assert (lines, len(digests)) == (1, 1)
     assert everything(journal)[1].data == gone.replace(b'"ada"', b'"   "')
     assert list(journal.verify({last: [digest] for last, digest in digests.items()})) == []

@@ -190,12 +190,65 @@ async def test_a_frame_that_was_changed_without_a_record_is_still_found(tmp_path
     sealed = next(each for each in (tmp_path / "logs").glob("offline-sync-*.jsonl"))
     text = in_files.rewrite(
         sealed.read_bytes(),
-        lambda data: data.replace(b"demo-cleo", b"demo-dora") if b"cleo" in data else None,
+        in_files.Wanted(lambda data: data.replace(b"demo-cleo", b"demo-dora") if b"cleo" in data else None),
     )
     assert text.lines > 0
     sealed.write_bytes(text.text)
     report = await proved(tmp_path, quick=True)
     assert any("do not fit their digest" in each.what for each in report.findings)
+
+
+def damage(lines: list[bytes], which: bytes, *changes: tuple[bytes, bytes]) -> int:
+    """Change the first sound line that holds a text; its number."""
+    at = next(at for at, line in enumerate(lines) if which in line and b"\x00" not in line)
+    for old, new in changes:
+        assert old in lines[at]
+        lines[at] = lines[at].replace(old, new)
+    lines[at] = lines[at].replace(b'"digest":"', b'"digest"\x00"')
+    return at + 1
+
+
+async def test_what_is_damaged_is_erased_where_it_names_them_and_told_where_nobody_can_tell(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        await a_full_day(portal)
+        await assign(portal, "demo-ada", "demo-ben")
+        seal(portal.portal.journal)
+    (path,) = (tmp_path / "logs").glob("offline-sync-0*.jsonl")
+    path.with_suffix(".index.json").unlink()
+    lines = path.read_bytes().split(b"\n")
+    ada = b'"userId":"demo-ada","actorId":"demo-ada"'
+    hers = damage(lines, ada)
+    half = damage(lines, ada, (b'"userId":"demo-ada"', b'"userId":"demo-a\xffa"'))
+    quote = damage(lines, ada, (ada, b'"userId":"demo-ad\xff","actorId":"demo-ada!'))
+    unknown = damage(lines, ada, (ada, b'"userId":"demo-ad\xff","actorId":"demo-ad\xff"'))
+    named = damage(lines, b'"kind":"course.assigned"')
+    another = damage(lines, b'"userId":"demo-cleo"')
+    # A newline between two of her lines is damaged: both can be read, and had their effect.
+    both = next(at for at, line in enumerate(lines) if ada in line and ada in lines[at + 1])
+    lines[both : both + 2] = [lines[both] + b"\x0b" + lines[both + 1]]
+    path.write_bytes(b"\n".join(lines))
+    places = {(each.segment, each.line) for each in (await proved(tmp_path)).findings}
+    before = path.read_bytes().split(b"\n")
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        scars = portal.portal.journal.stats().scars
+        receipt = await erased(portal)
+        assert receipt["unjudged"] == [f"{path.name}:{unknown}"]
+        assert portal.portal.eraser.is_ours(msgspec.convert(receipt, ErasureReceipt))
+        assert portal.portal.journal.stats().scars == scars > 0
+    assert files_that_name(tmp_path, b"demo-ada") == []
+    after = path.read_bytes().split(b"\n")
+    assert [len(line) for line in after] == [len(line) for line in before]
+    for number in (hers, half, quote):
+        assert after[number - 1][60:].strip() == b"", "only its place is left"
+    assert after[named - 1] == before[named - 1].replace(b'"demo-ada"', b'"        "') != before[named - 1]
+    for number in (another, unknown):
+        assert after[number - 1] == before[number - 1]
+    assert after[both].count(b'"kind":"event.erased"') == 2
+    found = {(each.segment, each.line) for each in (await proved(tmp_path)).findings}
+    assert found <= places
+    assert {line for _, line in found} >= {hers, half, quote, unknown, named, another, both + 1}
 
 
 async def test_somebody_who_never_was_here_is_not_found(portal: House) -> None:
