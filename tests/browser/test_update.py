@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+import wave
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from holdfast.learning.demo import PASSWORD
 from tests.browser.builds import build, deploy, name_of
+from tests.browser.conftest import Chromes
 from tests.browser.learner import (
+    ADA,
     FLAGS,
     PATIENCE_MS,
     free_port,
@@ -26,6 +33,9 @@ pytestmark = pytest.mark.browser
 
 OLD, NEW = "Assigned to you", "Given to you to learn"
 READY = "A new version is ready."
+TONE = "tone.wav"
+PLAYER = "document.querySelector('#main audio')"
+BUILD = "document.querySelector('meta[name=holdfast-build]')?.content"
 QUIZ_LESSON = "Springs and neaps"
 SEEN_FROM = 400
 """How far down, in pixels, a reader has come."""
@@ -151,6 +161,69 @@ def test_a_tab_of_the_old_build_still_finds_its_files_when_the_server_has_them_n
     for client in (first, second):
         for script in (client / "assets").glob("index-*.js"):
             assert f"/assets/{script.name}" in kept, "the files of the last two builds stay"
+
+
+def recorded(client: Path) -> None:
+    """Five minutes of silence beside the shell."""
+    with wave.open(str(client / TONE), "wb") as tone:
+        tone.setnchannels(1)
+        tone.setsampwidth(1)
+        tone.setframerate(3_000)
+        tone.writeframes(b"\x80" * 3_000 * 300)
+
+
+def test_when_nobody_looks_the_new_version_comes_by_itself_and_everything_is_where_it_was(
+    chromes: Chromes, served: Served, second: Path
+) -> None:
+    """In tabs as a person has them: Playwright's are never hidden."""
+    with closing(sqlite3.connect(served.data / "store.sqlite3", timeout=20)) as store, store:
+        player = f'<p><audio controls src="/{TONE}"></audio></p>'
+        store.execute("UPDATE lessons SET html = html || ? WHERE title = ?", (player, QUIZ_LESSON))
+    client = served.folder / "client"
+    recorded(client)
+    chrome = chromes(flags=("--autoplay-policy=no-user-gesture-required",))
+    chrome.start()
+    tab = chrome.tab(served.url)
+    who = json.dumps({"email": ADA, "password": PASSWORD})
+    how = f"{{method: 'POST', headers: {{'Content-Type': 'application/json'}}, body: {who!r}}}"
+    assert tab.evaluate(f"fetch('/api/auth/login', {how}).then(({{ok}}) => ok)")
+    tab.go(f"{served.url}/courses/reading-the-tide/lessons/02-springs-and-neaps")
+    tab.until("navigator.serviceWorker.controller !== null")
+    tab.until(f"{PLAYER}?.duration === 300")
+    tab.evaluate(f"void ({PLAYER}.currentTime = 42)")
+    tab.evaluate(f"{PLAYER}.play()")
+    tab.evaluate("void document.querySelector('.question input').click()")
+    tab.evaluate(f"scrollTo(0, {SEEN_FROM})")
+    tab.until("scrollY > 100")
+    left_at = tab.evaluate("scrollY")
+    # What is a moment to a person is long for a test.
+    tab.evaluate(
+        """void ((wait) => {
+            window.setTimeout = (run, ms) => wait(run, ms === 10_000 ? 50 : ms);
+            window.asked = 0;
+            window.others = new BroadcastChannel("holdfast-update");
+            others.onmessage = ({data}) => { asked += Number(data.type === "call"); };
+        })(setTimeout)"""
+    )
+
+    chrome.tab("about:blank").front()
+    tab.until("document.hidden")
+    deploy(second, client)
+    recorded(client)
+    tab.evaluate("navigator.serviceWorker.getRegistration().then((ours) => ours.update())")
+    tab.until(f"document.body.textContent.includes({READY!r})")
+    # The first comes after the tab has thought about it, the second after what it then told the others.
+    for _ in range(2):
+        tab.evaluate("new Promise((resolve) => setTimeout(resolve, 10_000))")
+    assert tab.evaluate("asked") == 0, "somebody listens: no tab is asked whether this is the moment"
+    heard = tab.evaluate(f"({PLAYER}.pause(), {PLAYER}.currentTime)")
+    assert heard > 42
+
+    tab.until(f"{BUILD} === {name_of(second)!r}")
+    assert tab.evaluate("document.hidden")
+    tab.until(f"Math.abs({PLAYER}?.currentTime - {heard}) < 0.001")
+    tab.until("document.querySelector('.question input')?.checked")
+    tab.until(f"Math.abs(scrollY - {left_at}) < {ONE_LINE}")
 
 
 def test_later_means_later(context: BrowserContext, served: Served, second: Path) -> None:

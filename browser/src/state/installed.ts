@@ -13,7 +13,7 @@ import { createOfflineCourses } from "./offline-courses";
 import type { OutboxState } from "./outbox";
 import type { Reads } from "./reads";
 import { createScreen } from "./screen";
-import { keepPlace } from "./screen-place";
+import { isPlaying, keepPlace } from "./screen-place";
 import type { SessionKeeper } from "./session";
 import { createUpdate, type Message } from "./update";
 import { createWorkerSide } from "./worker";
@@ -59,7 +59,8 @@ export function createInstalled(parts: InstalledParts) {
     tabKeep,
     sending: () => isSendingHere(outbox),
     atRisk: () => outbox.atRisk.peek() > 0,
-    idle: () => isHidden() || clock.elapsed() - touchedAtMs > UNTOUCHED_MS,
+    idle: () =>
+      !(document && isPlaying(document)) && (isHidden() || clock.elapsed() - touchedAtMs > UNTOUCHED_MS),
     saveScreen: screen.save,
     reload: () => window?.location.reload(),
   });
@@ -70,7 +71,10 @@ export function createInstalled(parts: InstalledParts) {
     clock,
     build,
     flags: () => askFlags(wire, deviceName(keep)),
-    found: (next) => void update.found(next),
+    found(next) {
+      void update.found(next);
+      takeIfUnseen();
+    },
     tookOver: (other) => void update.tookOver(other),
     // What was read before it came is read again, through it: then it is here for the next time offline.
     arrived: reads.lookAgainNow,
@@ -125,6 +129,11 @@ export function createInstalled(parts: InstalledParts) {
   for (const touch of TOUCHES) {
     window?.addEventListener(touch, () => (touchedAtMs = clock.elapsed()), { passive: true });
   }
+  // Hidden, found while hidden, or heard to its end there: each may be the moment when nobody is disturbed.
+  function takeIfUnseen(): void {
+    if (isHidden()) clock.after(HIDDEN_FOR_MS, () => void update.whenNobodyLooks());
+  }
+  document?.addEventListener("pause", takeIfUnseen, true);
   window?.addEventListener("pagehide", update.leave);
   document?.addEventListener("visibilitychange", () => {
     if (!isHidden()) {
@@ -132,7 +141,7 @@ export function createInstalled(parts: InstalledParts) {
       return;
     }
     askForSync();
-    clock.after(HIDDEN_FOR_MS, () => void update.whenNobodyLooks());
+    takeIfUnseen();
   });
   // A page of another build asks for a file that is nowhere any more.
   window?.addEventListener("vite:preloadError", () => void worker.ask());

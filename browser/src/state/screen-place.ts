@@ -7,8 +7,15 @@ const LOOK_EVERY_MS = 100;
 const LONGEST_MS = 8_000;
 const TOUCHES = ["wheel", "touchstart", "keydown", "pointerdown"] as const;
 
+const playersOn = (document: Document) => [
+  ...document.querySelectorAll<HTMLMediaElement>("#main video, #main audio"),
+];
+
+/** Somebody may listen without looking or touching anything. */
+export const isPlaying = (document: Document): boolean => playersOn(document).some(({ paused }) => !paused);
+
 export function keepPlace(screen: Screen, window: Window, document: Document, clock: Clock): void {
-  const players = () => [...document.querySelectorAll<HTMLMediaElement>("#main video, #main audio")];
+  const players = () => playersOn(document);
   screen.rememberScreen("scroll", () => window.scrollY);
   screen.rememberScreen("players", () => players().map(({ currentTime }) => currentTime));
   const top = screen.restored("scroll");
