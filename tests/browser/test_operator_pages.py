@@ -120,5 +120,9 @@ def test_no_page_is_wider_than_a_small_telephone(olu: Page, served: Served) -> N
     wide = {}
     for place in PLACES:
         open_place(olu, served, place)
+        if place == "now":
+            # In the demonstration a flag that nothing sets is on for everybody.
+            flag = olu.get_by_role("row", name=re.compile("ENABLE_NEW_SW"))
+            expect(flag).to_contain_text(re.compile("everybody.*on"))
         wide[place] = overflow_px(olu)
     assert {place: px for place, px in wide.items() if px > 0} == {}

@@ -1564,7 +1564,10 @@ export interface components {
         };
         /**
          * DeviceState
-         * @description What the server saw of a device: the highest sequence number, and the holes below it.
+         * @description What the server has of a device: the highest sequence number, and every hole below it.
+         *
+         *         All of them: a device takes what is not named for arrived, and a hole that it does not hear of is a loss
+         *         that nobody is told.
          */
         DeviceState: {
             acceptedThrough: number;
@@ -1702,6 +1705,9 @@ export interface components {
             epoch?: string;
             featureFlags?: {
                 [key: string]: boolean;
+            };
+            flagRollout?: {
+                [key: string]: number;
             };
             observedAt?: string;
             offlineQueue?: components["schemas"]["OfflineQueue"];

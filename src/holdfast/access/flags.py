@@ -49,6 +49,11 @@ class Rollouts(AbstractProvider):
         super().__init__()
         self._percents = dict(percents)
 
+    @property
+    def percents(self) -> dict[str, int]:
+        """Flag -> for how many percent of people it is on."""
+        return dict(self._percents)
+
     def get_metadata(self) -> Metadata:
         """The provider's name, as tools of OpenFeature show it."""
         return Metadata(name="holdfast-settings")
@@ -115,6 +120,14 @@ class Flags:
         api.set_provider_and_wait(provider, domain)
         self._client = api.get_client(domain)
         self._names = tuple(names)
+        self._provider = provider
+
+    def rollout(self) -> dict[str, int]:
+        """Each flag and for how many percent of people it is on; empty where another provider decides."""
+        if not isinstance(self._provider, Rollouts):
+            return {}
+        percents = self._provider.percents
+        return {name: percents.get(name, 0) for name in self._names}
 
     def for_principal(self, who: Principal | None, device: str | None = None) -> dict[str, bool]:
         """Each flag and whether it is on for them.

@@ -101,6 +101,8 @@ class Health(Said, omit_defaults=True):
     analytics_ingest_lag_ms: int | msgspec.UnsetType = msgspec.UNSET
     offline_queue: OfflineQueue | msgspec.UnsetType = msgspec.UNSET
     feature_flags: dict[str, bool] | msgspec.UnsetType = msgspec.UNSET
+    flag_rollout: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    """Flag -> for how many percent of people it is on; for operators, where the settings decide."""
     degradations: list[Degradation] | msgspec.UnsetType = msgspec.UNSET
     streams: StreamsNow | msgspec.UnsetType = msgspec.UNSET
     org: OrgView | msgspec.UnsetType = msgspec.UNSET
@@ -163,6 +165,7 @@ class Condition:
             if whom.org is not None:
                 said.org = self._org(whom.org, lanes, at.reported.get(whom.org, NOBODY))
             if operator:
+                said.flag_rollout = portal.flags.rollout()
                 said.components = {each.part: _component(each) for each in verdict.results}
                 streams = portal.streams.stats()
                 said.streams = StreamsNow(

@@ -43,6 +43,13 @@ def test_the_same_person_gets_the_same_answer_from_every_portal_and_in_each_of_t
     assert {each[NEW_SW] for each in told} == {True, False}
 
 
+def test_the_rollout_is_told_as_it_is_set_and_not_guessed_for_another_provider() -> None:
+    assert Flags(Rollouts({NEW_SW: 37, "OF_NOBODY": 3})).rollout() == {NEW_SW: 37}
+    assert Flags(Rollouts({})).rollout() == {NEW_SW: 0}
+    other = InMemoryProvider({NEW_SW: InMemoryFlag("on", {"on": True})})
+    assert Flags(other).rollout() == {}
+
+
 @given(st.text(min_size=1, max_size=80), st.integers(0, 100), st.integers(0, 100))
 def test_a_higher_percentage_takes_nobody_out(key: str, one: int, other: int) -> None:
     low, high = sorted((one, other))

@@ -50,6 +50,7 @@ async def test_an_operator_hears_all(portal: House) -> None:
         assert set(component) == {"status", "breaker", "latencyMs", "observedAt", "ttlMs"}
     assert set(said["components"]["store"]["latencyMs"]) == {"p50", "p95"}
     assert said["streams"] == {"open": 0, "lagging": 0, "most": 10_000}
+    assert said["flagRollout"] == {"ENABLE_NEW_SW": 100}
     assert said["offlineQueue"]["backlog"] == 1
     assert "org" not in said
     named = (await portal.person("olu").get("/api/health", X_Org_Id="tidewater")).json()

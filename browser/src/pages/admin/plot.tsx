@@ -1,6 +1,5 @@
-import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
+import { type Colours, type Drawing, useDrawing } from "../use-drawing";
 
 export interface Series {
   readonly name: string;
@@ -10,7 +9,6 @@ export interface Series {
 }
 
 const HEIGHT_PX = 220;
-const DARK = "(prefers-color-scheme: dark)";
 
 /** Bars, one group for each label. What they show stands beside them as a table: nobody has to see them. */
 export function Plot({
@@ -22,31 +20,10 @@ export function Plot({
   labels: readonly string[];
   series: readonly Series[];
 }) {
-  const place = useRef<HTMLDivElement>(null);
-  const [dark, setDark] = useState(() => matchMedia(DARK).matches);
-
-  useEffect(() => {
-    const query = matchMedia(DARK);
-    const heard = () => setDark(query.matches);
-    query.addEventListener("change", heard);
-    return () => query.removeEventListener("change", heard);
-  }, []);
-
-  useEffect(() => {
-    const box = place.current;
-    if (box === null) return;
-    // What is painted can't be painted anew for paper in time; its looks there go by this.
-    box.dataset.drawn = dark ? "dark" : "light";
-    const plot = new uPlot(optionsOf(box, labels, series), dataOf(labels, series), box);
-    const watch = new ResizeObserver(() => {
-      if (box.clientWidth > 0) plot.setSize({ width: box.clientWidth, height: HEIGHT_PX });
-    });
-    watch.observe(box);
-    return () => {
-      watch.disconnect();
-      plot.destroy();
-    };
-  }, [labels.join("\n"), JSON.stringify(series), dark]);
+  const place = useDrawing(
+    (colour, font) => drawingOf(colour, font, labels, series),
+    [labels.join("\n"), JSON.stringify(series)],
+  );
 
   return (
     <>
@@ -71,18 +48,20 @@ function dataOf(labels: readonly string[], series: readonly Series[]): uPlot.Ali
   return [labels.map((_, at) => at), ...series.map(({ values }) => [...values])];
 }
 
-function optionsOf(box: HTMLElement, labels: readonly string[], series: readonly Series[]): uPlot.Options {
-  const style = getComputedStyle(box);
-  const colour = (name: string) => style.getPropertyValue(name).trim();
+function drawingOf(
+  colour: Colours,
+  font: string,
+  labels: readonly string[],
+  series: readonly Series[],
+): Drawing {
   const axis = {
     stroke: colour("--ink-soft"),
     grid: { stroke: colour("--line"), width: 1 },
     ticks: { stroke: colour("--line"), width: 1 },
-    font: `13px ${style.fontFamily}`,
+    font: `13px ${font}`,
   };
   const share = 0.8 / series.length;
-  return {
-    width: Math.max(1, box.clientWidth),
+  const options: Drawing["options"] = {
     height: HEIGHT_PX,
     legend: { show: false },
     cursor: { show: false },
@@ -119,4 +98,5 @@ function optionsOf(box: HTMLElement, labels: readonly string[], series: readonly
       })),
     ],
   };
+  return { options, data: dataOf(labels, series) };
 }

@@ -1,8 +1,7 @@
-import { useEffect, useRef } from "preact/hooks";
-import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
+import { useEffect } from "preact/hooks";
 import type { History } from "../../wire/operator";
 import { AsOf, NothingYet } from "../read-state";
+import { useDrawing } from "../use-drawing";
 import { usePortal, useRead } from "../use-portal";
 import { atTime } from "../words";
 import { useOperator } from "./use-operator";
@@ -40,59 +39,77 @@ export function LastHour() {
   );
 }
 
-const NAMES: Record<string, string> = {
-  backlog: "Saved, not yet applied (events)",
-  lagMs: "Behind by (ms)",
-  analyticsIngestLagMs: "Analytics behind by (ms)",
-  deadLetters: "Dead letters",
-  devicesBacklog: "Waiting on devices (events)",
-  streams: "Open streams",
+interface Measured {
+  readonly title: string;
+  /** What one of the unit is in the server's numbers. */
+  readonly by: number;
+  readonly unit: string;
+}
+
+const COUNTED = { by: 1, unit: "" };
+const TIMED = { by: 1_000, unit: " s" };
+const MEASURED: Record<string, Measured> = {
+  backlog: { title: "Events saved, not yet applied", ...COUNTED },
+  lagMs: { title: "Behind by", ...TIMED },
+  analyticsIngestLagMs: { title: "Analytics behind by", ...TIMED },
+  deadLetters: { title: "Dead letters", ...COUNTED },
+  devicesBacklog: { title: "Events waiting on devices", ...COUNTED },
+  streams: { title: "Open streams", ...COUNTED },
 };
 
+const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+const short = new Intl.NumberFormat(undefined, { notation: "compact" });
+const minute = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const WHOLE_MINUTES = [1, 2, 5, 10, 15, 20, 30, 60].map((minutes) => minutes * 60);
+const WHOLE = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+
 function Small({ name, at, row }: { name: string; at: readonly number[]; row: readonly number[] }) {
-  const place = useRef<HTMLDivElement>(null);
-  const title = NAMES[name] ?? name;
-  useEffect(() => {
-    const box = place.current;
-    if (box === null) return undefined;
-    const colour = (of: string) => getComputedStyle(box).getPropertyValue(of).trim();
-    const plot = new uPlot(
-      {
-        width: Math.max(1, box.clientWidth),
-        height: HEIGHT_PX,
-        legend: { show: false },
-        cursor: { show: false },
-        scales: { y: { range: (_, __, most) => [0, Math.max(1, most) * 1.1] } },
-        axes: [
-          { stroke: colour("--ink-soft"), grid: { show: false }, space: 60, size: 26 },
-          { stroke: colour("--ink-soft"), grid: { stroke: colour("--line"), width: 1 }, size: 48, space: 30 },
-        ],
-        series: [{}, { stroke: colour("--accent"), width: 1.5, points: { show: false } }],
-      },
-      [[...at], [...row]],
-      box,
-    );
-    const watch = new ResizeObserver(() => {
-      if (box.clientWidth > 0) plot.setSize({ width: box.clientWidth, height: HEIGHT_PX });
-    });
-    watch.observe(box);
-    return () => {
-      watch.disconnect();
-      plot.destroy();
-    };
-  }, [at, row]);
-  const last = row.at(-1) ?? 0;
-  const most = Math.max(...row);
+  const { title, by, unit } = MEASURED[name] ?? { title: name, ...COUNTED };
+  const place = useDrawing(
+    (colour, font) => {
+      const axis = { stroke: colour("--ink-soft"), font: `12px ${font}` };
+      return {
+        data: [[...at], row.map((value) => value / by)],
+        options: {
+          height: HEIGHT_PX,
+          legend: { show: false },
+          cursor: { show: false },
+          scales: { y: { range: (_, __, most) => [0, Math.max(1, most) * 1.1] } },
+          axes: [
+            {
+              ...axis,
+              grid: { show: false },
+              space: 60,
+              size: 26,
+              incrs: WHOLE_MINUTES,
+              values: (_, splits) => splits.map((s) => minute.format(s * 1_000)),
+            },
+            {
+              ...axis,
+              grid: { stroke: colour("--line"), width: 1 },
+              size: 48,
+              space: 30,
+              incrs: WHOLE,
+              values: (_, splits) => splits.map((value) => short.format(value)),
+            },
+          ],
+          series: [{}, { stroke: colour("--accent"), width: 1.5, points: { show: false } }],
+        },
+      };
+    },
+    [at, row],
+  );
+  const said = (value: number) => `${number.format(value / by)}${unit}`;
+  const last = said(row.at(-1) ?? 0);
+  const most = said(Math.max(...row));
   return (
     <figure>
       <figcaption>
-        {title}: <strong>{Math.round(last)}</strong> now, at most {Math.round(most)}
+        {title}
+        <br />
+        <strong>{last}</strong> now, at most {most}
       </figcaption>
-      <div
-        ref={place}
-        role="img"
-        aria-label={`${title}: ${Math.round(last)} now, at most ${Math.round(most)}`}
-      />
+      <div ref={place} class="plot" role="img" aria-label={`${title}: ${last} now, at most ${most}`} />
     </figure>
   );
 }

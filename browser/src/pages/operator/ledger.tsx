@@ -12,6 +12,7 @@ export function LedgerPage() {
       <Heading title="Ledger and devices" />
       <Rows />
       <DeviceList />
+      <Terminal />
     </>
   );
 }
@@ -58,6 +59,63 @@ function Rows() {
         </table>
       </Wide>
       <AsOf shown={shown} onRetry={retry} />
+    </section>
+  );
+}
+
+const COMMANDS = [
+  [
+    "Is anything missing?",
+    "holdfast verify --report report.json",
+    "Proves the journal line by line, and every row of the tables against it. The report is for keeping.",
+    "docs/runbooks/rows-missing.md",
+  ],
+  [
+    "Rows are missing or wrong",
+    "holdfast rebuild --org SLUG --dry-run",
+    "Makes an organisation's tables from the journal once more and says what differs; without --dry-run it puts them in place.",
+    "docs/runbooks/rows-missing.md",
+  ],
+  [
+    "Somebody wants to be forgotten",
+    "holdfast erase --org SLUG --user ID --reason WHY",
+    "Takes one person out of tables, journal and dead letters, and gives a signed receipt.",
+    "docs/reference/commands.md",
+  ],
+  [
+    "A token leaked",
+    "holdfast token list",
+    "Shows who made each and when it was last used; holdfast token revoke ends one at once.",
+    "docs/runbooks/leaked-token.md",
+  ],
+  [
+    "Before anything happens",
+    "holdfast doctor",
+    "Looks at disk, keys, clock and versions, and says in plain words what will hurt.",
+    "docs/runbooks/go-live.md",
+  ],
+] as const;
+
+/** What takes longer than a page should wait, and asks for the machine itself. */
+function Terminal() {
+  return (
+    <section class="terminal">
+      <h2>From the terminal</h2>
+      <p>On the portal's machine, each with --data and the data directory; beside the running portal.</p>
+      <ul class="rows">
+        {COMMANDS.map(([when, command, does, page]) => (
+          <li key={command}>
+            <strong>{when}</strong>
+            <pre>
+              <code>{command}</code>
+            </pre>
+            {does}{" "}
+            <span class="small">
+              See <code>{page}</code>
+            </span>
+          </li>
+        ))}
+      </ul>
     </section>
   );
 }

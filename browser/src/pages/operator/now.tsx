@@ -28,7 +28,7 @@ export function NowPage() {
       {said && <Parts health={said} now={now} />}
       {said && <Queues health={said} />}
       <LastHour />
-      {said && <Flags flags={said.featureFlags ?? {}} />}
+      {said && <Flags mine={said.featureFlags ?? {}} rollout={said.flagRollout ?? {}} />}
     </>
   );
 }
@@ -45,7 +45,7 @@ function Losses({ losses, now }: { losses: readonly Degradation[]; now: number }
             <li key={loss.name}>
               <strong>{loss.lost}</strong>
               <span class="small"> Since {atTime(loss.since, now)}.</span>
-              <p>{loss.works}</p>
+              <p>Still works: {loss.works}</p>
               <p class="small">
                 <code>{loss.name}</code>, runbook:{" "}
                 <code>docs/{loss.runbook.replace(/^(\.\.\/|docs\/)/, "")}</code>
@@ -72,7 +72,8 @@ function Parts({ health, now }: { health: Health; now: number }) {
             <tr>
               <th scope="col">Part</th>
               <th scope="col">Status</th>
-              <th scope="col">Half within, 95 % within</th>
+              <th scope="col">Half within</th>
+              <th scope="col">95 % within</th>
               <th scope="col">Looked at</th>
               <th scope="col">Why</th>
             </tr>
@@ -85,11 +86,10 @@ function Parts({ health, now }: { health: Health; now: number }) {
                   <span class={`state state-${part.status}`}>{SAYS[part.status]}</span>
                   {part.breaker === "open" && " (not asked now)"}
                 </td>
-                <td>
-                  {inMs(part.latencyMs?.p50)}, {inMs(part.latencyMs?.p95)}
-                </td>
+                <td>{inMs(part.latencyMs?.p50)}</td>
+                <td>{inMs(part.latencyMs?.p95)}</td>
                 <td>{part.observedAt ? agoShort(now - Date.parse(part.observedAt)) : "never"}</td>
-                <td>{part.reason ?? ""}</td>
+                <td class="why">{part.reason ?? ""}</td>
               </tr>
             ))}
           </tbody>
@@ -99,8 +99,12 @@ function Parts({ health, now }: { health: Health; now: number }) {
   );
 }
 
-const inMs = (ms: number | null | undefined): string =>
-  ms === null || ms === undefined ? "no figure" : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+/** A duration as long as it takes to be read; nothing where nothing was measured. */
+function inMs(ms: number | null | undefined): string {
+  if (ms === null || ms === undefined) return "";
+  if (ms >= 10_000) return `${Math.round(ms / 1_000)} s`;
+  return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}
 
 function Queues({ health }: { health: Health }) {
   const { offlineQueue, analyticsIngestLagMs, orgEnforcement } = health;
@@ -121,7 +125,7 @@ function Queues({ health }: { health: Health }) {
         </div>
         <div>
           <dt>Analytics behind by</dt>
-          <dd>{inMs(analyticsIngestLagMs)}</dd>
+          <dd>{analyticsIngestLagMs ? inMs(analyticsIngestLagMs) : "nothing"}</dd>
         </div>
         <div>
           <dt>Org enforcement</dt>
@@ -136,25 +140,55 @@ function Queues({ health }: { health: Health }) {
   );
 }
 
-function Flags({ flags }: { flags: Readonly<Record<string, boolean>> }) {
-  const named = Object.entries(flags);
+interface FlagsProps {
+  readonly mine: Readonly<Record<string, boolean>>;
+  readonly rollout: Readonly<Record<string, number>>;
+}
+
+function Flags({ mine, rollout }: FlagsProps) {
+  const named = Object.entries(mine);
   return (
     <section>
-      <h2>Feature flags, as they fall for you</h2>
+      <h2>Feature flags</h2>
       {named.length === 0 ? (
         <p>There are none.</p>
       ) : (
-        <dl class="facts">
-          {named.map(([name, on]) => (
-            <div key={name}>
-              <dt>
-                <code>{name}</code>
-              </dt>
-              <dd>{on ? "on" : "off"}</dd>
-            </div>
-          ))}
-        </dl>
+        <Wide label="Feature flags and their rollout">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Flag</th>
+                <th scope="col">On for</th>
+                <th scope="col">For you</th>
+              </tr>
+            </thead>
+            <tbody>
+              {named.map(([name, on]) => (
+                <tr key={name}>
+                  <th scope="row">
+                    <code>{name}</code>
+                  </th>
+                  <td>
+                    <Share percent={rollout[name]} />
+                  </td>
+                  <td>{on ? "on" : "off"}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Wide>
       )}
     </section>
+  );
+}
+
+/** How far a flag is rolled out. Another provider than the settings does not say. */
+function Share({ percent }: { percent: number | undefined }) {
+  if (percent === undefined) return <>as its provider decides</>;
+  const words = percent === 0 ? "nobody" : percent === 100 ? "everybody" : `${percent} % of people`;
+  return (
+    <>
+      <meter min={0} max={100} value={percent} aria-hidden="true" /> {words}
+    </>
   );
 }
