@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 import pytest
 
 from tests.browser import proxy as faults
@@ -16,11 +19,28 @@ pytestmark = pytest.mark.browser
 
 BATCH = r"^/api/(client/progress|analytics/events)"
 AN_EVENT = b'"kind"'
+SYNCS_COUNTED = """new Promise((ok, fail) => {
+  const opening = indexedDB.open("holdfast-syncs", 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore("holdfast-syncs");
+  opening.onerror = () => fail(opening.error);
+  opening.onsuccess = () => {
+    const reading = opening.result.transaction("holdfast-syncs").objectStore("holdfast-syncs").get(0);
+    reading.onsuccess = () => (opening.result.close(), ok(reading.result ?? {well: 0, badly: 0}));
+  };
+})"""
 
 
 def arrived(ada: Learner, portal: Served) -> bool:
     """Whether the journal holds all that was called saved."""
     return set(ada.promises.saved) <= set(journalled(portal.data))
+
+
+def syncs_told(portal: Served) -> Counter[str]:
+    """What the portal has heard of devices' background syncs, by how they went."""
+    with portal.client() as client:
+        lines = client.get("/api/diagnostics/metrics").text
+    told = re.findall(r'^holdfast_client_syncs_total{.*?"(\w+)"} ([\d.]+)$', lines, re.MULTILINE)
+    return Counter({how: int(float(count)) for how, count in told})
 
 
 @pytest.mark.parametrize("engine", [(), SQLITE], ids=["leveldb", "sqlite"])
@@ -97,3 +117,35 @@ def test_another_person_neither_sends_nor_sees_what_waits_and_it_arrives_when_it
     cleos = cleo.promises.saved.keys()
     assert len(cleos) == 5
     assert cleos <= journalled(portal.data).keys()
+
+
+def test_syncs_that_went_badly_and_well_are_told_with_the_next_batches_each_once(
+    ada: Learner, portal: Served, proxy: Proxy
+) -> None:
+    tab = ada.tab()
+    ada.with_worker(tab)
+    before = syncs_told(portal)
+    proxy.refuse()
+    ada.chrome.offline()
+    tab.evaluate("add(5)")
+    # From here on the worker alone sends.
+    tab.evaluate("outbox.close().then(() => true)")
+    tab.evaluate("askForSync().then(() => true)")
+    ada.chrome.online()
+    tab.until(f"{SYNCS_COUNTED}.then(({{badly}}) => badly > 0)", 60.0)
+    badly = tab.evaluate(SYNCS_COUNTED)["badly"]
+    proxy.open_again()
+    tab.evaluate("askForSync().then(() => true)")
+    until(lambda: arrived(ada, portal), 60.0)
+
+    def known() -> Counter[str]:
+        """Told, or still counted on the device."""
+        counted = tab.evaluate(SYNCS_COUNTED)
+        return syncs_told(portal) - before + Counter(success=counted["well"], failure=counted["badly"])
+
+    until(lambda: known() == Counter(success=1, failure=badly), 60.0)
+    assert (syncs_told(portal) - before)["failure"] == badly, "with the very batches of the next sync"
+    # The portal's own page, with what a page sends by itself.
+    ada.chrome.tab(proxy.url, "!!document.querySelector('meta[name=holdfast-build]')")
+    until(lambda: syncs_told(portal) - before == Counter(success=1, failure=badly), 60.0)
+    assert tab.evaluate(SYNCS_COUNTED) == {"well": 0, "badly": 0}

@@ -19,6 +19,8 @@ const AROUND_PAYLOAD_BYTES = 400;
 /** How much an entry adds to a batch. */
 export const sizeOf = ({ payload }: Entry): number => bytesOf(payload) + AROUND_PAYLOAD_BYTES;
 
+export const isBatch = (asked: unknown): boolean => asked === PROGRESS_PATH || asked === ANALYTICS_PATH;
+
 export const pathOf = (lane: Lane): string => (lane === "analyticsQueue" ? ANALYTICS_PATH : PROGRESS_PATH);
 
 /** The first of them that fit into one request; they share one numbering. */

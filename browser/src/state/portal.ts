@@ -2,7 +2,7 @@
 import { effect, untracked } from "@preact/signals";
 import type { Clock } from "../core/clock";
 import { mintId } from "../core/ids";
-import { openOutbox } from "../outbox/index";
+import { openOutbox, openTally, tellingSyncs } from "../outbox/index";
 import type { tabParts } from "../outbox/page";
 import { createCalls } from "../wire/calls";
 import { createWire } from "../wire/client";
@@ -50,6 +50,7 @@ export function createPortal({
   channel,
 }: Ground) {
   const keep = keepIn(storageOf);
+  const syncs = openTally(() => indexedDB);
   const sealed = sealedIn(keep);
   const tabKeep = keepIn(tabStorageOf);
   const halfTyped = halfTypedIn(tabKeep);
@@ -71,7 +72,7 @@ export function createPortal({
     open: (principal) =>
       openOutbox({
         principal,
-        fetch,
+        fetch: tellingSyncs(fetch, syncs),
         authorize: authorizer(session, principal),
         clock,
         random,

@@ -1,7 +1,7 @@
 /** The worker's share in sending: woken by the browser, and for events that did not come from the outbox. */
-import type { Outbox } from "../outbox/index";
+import type { Outbox, Tally } from "../outbox/index";
 import { markOf, tagOf, type Whose, whoseTag } from "../wire/worker-words";
-import { drain } from "./drain";
+import { type Drained, drain } from "./drain";
 import { whoIsHere } from "./drawer";
 import { type Draft, passOn } from "./foreign";
 import { network } from "./network";
@@ -36,8 +36,15 @@ function theOutbox(): typeof import("../outbox/index") {
   return world.holdfastOutbox as typeof import("../outbox/index");
 }
 
+let syncs: Tally | undefined;
+function theTally(): Tally {
+  syncs ??= theOutbox().openTally(() => indexedDB);
+  return syncs;
+}
+
 async function withOutbox<T>(whose: Whose, use: (outbox: Outbox) => Promise<T>): Promise<T> {
-  const outbox = await theOutbox().openOutbox({ principal: whose, fetch: network });
+  const { openOutbox, tellingSyncs } = theOutbox();
+  const outbox = await openOutbox({ principal: whose, fetch: tellingSyncs(network, theTally()) });
   try {
     return await use(outbox);
   } finally {
@@ -49,7 +56,7 @@ async function wakeUp(whose: Whose, lastChance: boolean): Promise<void> {
   // Who signed out left their work sealed until they sign in again, even while their cookie still works.
   const here = await whoIsHere();
   if (!here || markOf(here) !== markOf(whose)) return;
-  const { entries, ...told } = await withOutbox(whose, (outbox) => drain(outbox, sleep));
+  const { entries, ...told } = await counted(withOutbox(whose, (outbox) => drain(outbox, sleep)));
   await tellPages({ type: "SYNC_COMPLETE", ...told });
   if (entries.length > 0) {
     await sleep(ROWS_FOLLOW_MS);
@@ -58,6 +65,20 @@ async function wakeUp(whose: Whose, lastChance: boolean): Promise<void> {
   // Failing is how a worker asks to be woken again, 5, 15 and 45 minutes later. While a page is open it sends
   // by itself, and asks anew when it goes: a failure now would put the next waking off.
   if (told.left > 0 && !lastChance && (await pagesOpen()) === 0) throw new Error(`${told.left} entries wait`);
+}
+
+/** A sync went well when nothing is left; the server hears of it with a batch to come. */
+async function counted(sync: Promise<Drained>): Promise<Drained> {
+  let well = false;
+  try {
+    const drained = await sync;
+    well = drained.left === 0;
+    return drained;
+  } finally {
+    await theTally()
+      .add({ well: well ? 1 : 0, badly: well ? 0 : 1 })
+      .catch(() => {});
+  }
 }
 
 async function keep(whose: Whose, drafts: readonly Draft[]): Promise<Set<string>> {

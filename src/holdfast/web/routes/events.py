@@ -107,8 +107,10 @@ async def _take(ask: Ask, batch: Batch, door: Door) -> Receipts:
         ask.headers.get("x-client-queue-backlog"),
         ask.headers.get("x-client-queue-lag"),
     )
+    receipts = await portal.intake.batch(sender(who), batch, door)
+    # Only now: a device tells again what went with a batch that was not accepted.
     portal.reported.synced(ask.headers.get("x-client-sync-success"), ask.headers.get("x-client-sync-failure"))
-    return await portal.intake.batch(sender(who), batch, door)
+    return receipts
 
 
 async def held(ask: Ask) -> Held:
