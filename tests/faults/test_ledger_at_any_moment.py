@@ -79,7 +79,7 @@ class History:
     async def send(self) -> None:
         """A few events: new, again, with another body, and some that can't be applied."""
         if self.random.random() < 0.3:
-            self.portal.portal.intake._window.__init__(2)  # type: ignore[misc] - it has forgotten
+            self.portal.portal.intake._window.__init__(2)  # type: ignore[misc]
         for _ in range(self.random.randint(1, 5)):
             who, event = self._event()
             lane = "analytics/events" if event["kind"].startswith("analytics") else "client/progress"
@@ -116,7 +116,7 @@ class History:
     async def roll(self) -> None:
         """The active segment is sealed, and old ones are archived."""
         one = self.portal.portal
-        if not one.journal.active_is_empty:  # type: ignore[attr-defined] - of the file engine
+        if not one.journal.active_is_empty:  # type: ignore[attr-defined]
             seal(one.journal)
         await one.applier.turn()
         clock = ManualClock(one.clock.now_s() + 2 * DAY_S)
