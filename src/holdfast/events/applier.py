@@ -16,7 +16,7 @@ import structlog
 
 from holdfast.core.backoff import full_jitter_s
 from holdfast.core.clock import Clock, rfc3339
-from holdfast.core.errors import Corrupt, Unavailable
+from holdfast.core.errors import Corrupt, HoldfastError, Unavailable
 from holdfast.core.log import COUNT, LANE, POSITION
 from holdfast.events import marks
 from holdfast.events.backlog import Backlog
@@ -234,7 +234,10 @@ class Applier:
                 outcome = await self._store.run(None, lambda tx: self._work(tx, lane, found, sifted=False))
             except Mixed:
                 outcome = await self._store.run(None, lambda tx: self._work(tx, lane, found, sifted=True))
-        except LaneStopped as stop:
+        except (Unavailable, Corrupt):
+            raise
+        except (LaneStopped, HoldfastError) as stop:
+            # Also what the batch's own frame met, such as a statement that is wrong: no event is at fault.
             self.stopped[lane] = str(stop)
             self._rest_until_s[lane] = self._clock.ticks_s() + STOPPED_S
             log.error("lane stopped", reason=str(stop), **{LANE: lane, POSITION: after})  # noqa: TRY400

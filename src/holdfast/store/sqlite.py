@@ -26,11 +26,12 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from holdfast.core.errors import Conflict, Corrupt, HoldfastError, Rejected, Unavailable
+from holdfast.core.errors import Conflict, Corrupt, HoldfastError, Unavailable
 from holdfast.store import migrate, schema
 from holdfast.store.port import Params, StoreStats, Taken, Tx, UnitOutcome
 from holdfast.store.scope import OrgEscape, check_rows, narrow
 from holdfast.store.sqlite_changes import watching
+from holdfast.store.sqlite_faults import translate
 from holdfast.store.sqlite_seen import HeldFile, Seen, reason_of
 
 T = TypeVar("T")
@@ -347,27 +348,6 @@ class SqliteStore:
             # A handle that failed may point at a file that is gone or replaced: begin anew.
             engine.dispose()
         self._seen.note(reason_of(error, bad=bad), writes=engine is self._write_engine)
-
-
-_DATA_FAULTS: Final = (
-    sqlite3.SQLITE_CONSTRAINT,
-    sqlite3.SQLITE_MISMATCH,
-    sqlite3.SQLITE_TOOBIG,
-    sqlite3.SQLITE_RANGE,
-)
-
-
-def translate(fault: BaseException | None) -> HoldfastError:
-    """SQLite's result codes (sqlite.org/rescode.html) as who must act."""
-    code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        hint = "See docs/runbooks/store-out.md."
-        return Corrupt(f"the store's file is damaged: {fault}", code="store_corrupt", hint=hint)
-    if code in _DATA_FAULTS:
-        return Rejected(f"the data breaks a rule of the tables: {fault}", code="poison")
-    if isinstance(fault, sqlite3.DataError | sqlite3.InterfaceError | OverflowError | UnicodeEncodeError):
-        return Rejected(f"the data does not fit the tables: {fault}", code="poison")
-    return Unavailable(f"the store does not answer: {fault}", retry_s=5.0)
 
 
 def _lock(path: Path) -> int:

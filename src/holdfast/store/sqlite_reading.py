@@ -20,7 +20,8 @@ from sqlalchemy.pool import StaticPool
 from holdfast.core.errors import Corrupt, Unavailable
 from holdfast.store import migrate
 from holdfast.store.port import Tx
-from holdfast.store.sqlite import BUSY_TIMEOUT_MS, SqliteTx, translate
+from holdfast.store.sqlite import BUSY_TIMEOUT_MS, SqliteTx
+from holdfast.store.sqlite_faults import translate
 
 
 @contextmanager

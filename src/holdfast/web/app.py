@@ -58,6 +58,8 @@ class Door:
         try:
             status, headers, body = await self._answer(scope, receive)
         except HoldfastError as error:
+            if error.code == "internal":
+                log.exception("request failed", path=scope.get("path"), fault=type(error).__name__)
             status, headers, body = refusal(error)
         except asyncio.CancelledError:
             if not portal.draining:

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 import structlog.testing
+from sqlalchemy import text
 
 from holdfast.core.clock import ManualClock
-from holdfast.core.errors import Corrupt, Rejected, Unavailable
+from holdfast.core.errors import Corrupt, HoldfastError, Rejected, Unavailable
 from holdfast.events import marks
 from holdfast.events.applier import SCANNED_PAST, STOPPED_S
 from holdfast.events.batch import Outcome
 from holdfast.journal.memory import MemoryJournal
 from holdfast.journal.record import Event
 from holdfast.store import schema
+from holdfast.store.port import Tx
 from holdfast.store.sqlite import SqliteStore
 from tests.records import event, put
 from tests.unit.events.spine import (
@@ -276,6 +278,38 @@ async def test_a_release_bug_stops_its_lane_alone_until_it_has_rested(
     assert one.stopped == {}
     assert tallied(store) == (15, 0, 0)
     assert waiting.total() == 0
+
+
+async def test_a_release_with_a_broken_statement_stops_its_lane_instead_of_waiting_for_the_store(
+    store: SqliteStore, journal: MemoryJournal, clock: ManualClock
+) -> None:
+    def broken(tx: Tx, _: object) -> None:
+        tx.run(text("INSERT INTO sightngs VALUES (1)"))
+
+    kind = Sightings().kind._replace(apply=broken)
+    one, waiting = applier(journal, store, clock, [kind])
+    await put(journal, [seen(number) for number in range(1, 13)])
+    await one.drain()
+    assert "no such table: sightngs" in one.stopped["progress"]
+    assert one.outage is None
+    assert held(store, schema.dead_letters) == []
+    assert (one.cursor("progress"), waiting.total()) == (0, 12)
+
+
+async def test_a_broken_statement_beside_the_events_stops_the_lane_too_and_parks_none(
+    store: SqliteStore, journal: MemoryJournal, clock: ManualClock
+) -> None:
+    moody = MoodyStore(store)
+    one, waiting = applier(journal, moody, clock, [Sightings().kind])
+    await one.turn()
+    await put(journal, [seen(1)])
+    moody.after_work = HoldfastError("a statement of the portal's own is wrong: no such column: x")
+    await one.drain()
+    assert one.stopped == {"progress": "a statement of the portal's own is wrong: no such column: x"}
+    assert (sighted(store), held(store, schema.dead_letters)) == ([], [])
+    clock.advance(STOPPED_S + 1)
+    await one.drain()
+    assert (one.stopped, sighted(store), waiting.total()) == ({}, ["a seal"], 0)
 
 
 # The fence

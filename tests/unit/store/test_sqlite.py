@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.core.errors import Conflict, Corrupt, HoldfastError, Rejected, Unavailable
@@ -21,6 +21,7 @@ from holdfast.store.port import Tx
 from holdfast.store.schema import cursors, marks
 from holdfast.store.scope import OrgEscape
 from holdfast.store.sqlite import SqliteStore
+from holdfast.store.sqlite_faults import translate
 
 NOW = "2026-11-23T10:00:00.000Z"
 
@@ -79,7 +80,7 @@ CODES: dict[int, type[HoldfastError]] = {
 def test_each_result_code_names_who_must_act(code: int) -> None:
     fault = sqlite3.OperationalError("words")
     fault.sqlite_errorcode = code
-    error = sqlite.translate(fault)
+    error = translate(fault)
     assert type(error) is CODES[code]
     if isinstance(error, Unavailable):
         assert error.retry_s is not None
@@ -88,6 +89,45 @@ def test_each_result_code_names_who_must_act(code: int) -> None:
     if isinstance(error, Corrupt):
         assert error.code == "store_corrupt"
         assert error.hint
+
+
+WRONG = (
+    "SELECT lane FROM no_such_table",
+    "SELECT no_such_column FROM cursors",
+    "INSERT INTO cursors (lane, no_such_column) VALUES ('a', 1)",
+    "SELEKT lane FROM cursors",
+    "SELECT lane FROM",
+    "SELECT no_such_function(lane) FROM cursors",
+    "SELECT abs(1, 2, 3)",
+    "INSERT INTO cursors VALUES ('a')",
+    "INSERT INTO cursors (lane, position) VALUES ('a')",
+    "INSERT INTO cursors VALUES ('a', 1, 'b') ON CONFLICT (moved_at) DO NOTHING",
+)
+
+
+@pytest.mark.parametrize("statement", WRONG)
+async def test_a_statement_that_is_wrong_is_a_fault_of_ours_and_no_outage(
+    store: SqliteStore, statement: str
+) -> None:
+    with pytest.raises(HoldfastError, match=r"statement of the portal's own .* \(SQLITE_ERROR\)") as wrong:
+        await store.run(None, lambda tx: tx.run(text(statement)))
+    assert (type(wrong.value), wrong.value.code) == (HoldfastError, "internal")
+    assert {each.reason for each in store.outcomes()} == {None}, "the store itself is well"
+
+
+async def test_too_few_values_for_a_statement_are_a_fault_of_ours(store: SqliteStore) -> None:
+    put = insert(marks).values(dict.fromkeys(marks.c.keys()))
+    with pytest.raises(HoldfastError) as wrong:
+        await store.run(None, lambda tx: tx.many(put, [("o", "e")]))
+    assert (type(wrong.value), wrong.value.code) == (HoldfastError, "internal")
+
+
+@pytest.mark.parametrize("statement", ["ROLLBACK TO gone", "RELEASE gone", "BEGIN"])
+async def test_what_an_undone_transaction_leaves_behind_counts_as_the_outage_that_undid_it(
+    store: SqliteStore, statement: str
+) -> None:
+    with pytest.raises(Unavailable):
+        await store.run(None, lambda tx: tx.run(text(statement)))
 
 
 async def test_text_that_is_no_unicode_is_bad_data(store: SqliteStore) -> None:
