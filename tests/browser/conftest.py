@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import harness
+from tests.browser.admin import administrator, chromium_at, portal_at
 from tests.browser.chrome import Chrome
 from tests.browser.harness import Learner
+from tests.browser.learner import PATIENCE_MS
 from tests.browser.proxy import PORTS, Proxy
 from tests.served import NO_LIMITS, Served
 
@@ -77,3 +80,38 @@ def ada(chromes: Chromes, proxy: Proxy) -> Learner:
     learner = Learner(chrome, proxy)
     learner.sign_in()
     return learner
+
+
+# ---- people in Playwright's Chromium ----
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A portal of the test's own, which it may kill and start again."""
+    with portal_at(tmp_path) as portal:
+        yield portal
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One for a file: each test takes a context of its own in it."""
+    with chromium_at(chromium) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Of somebody who was never here before."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def ben(browser: Browser, served: Served) -> Iterator[Page]:
+    """An administrator, signed in, on the first of their pages."""
+    with administrator(browser, served) as page:
+        yield page

@@ -7,24 +7,20 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from holdfast.core.ids import uuid7
 from tests.browser.admin import (
     SCHOOL,
     a_file,
-    administrator,
     assign_now,
     choose_course,
-    chromium_at,
     enrol,
     go,
     heading,
     newest_act,
-    portal_at,
 )
 from tests.browser.learner import journal_lines, sign_out
 from tests.served import Served, completed
@@ -41,6 +37,15 @@ def store_locked(served: Served) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
+def choose_all_of_them(page: Page, count: int) -> None:
+    """A course, and whom `enrol` made."""
+    go(page, "Assign")
+    choose_course(page, "Reading the tide")
+    page.get_by_label("Search by name or e-mail").fill("pia")
+    page.get_by_role("button", name=f"Choose all {count}").click()
+    expect(page.get_by_text(f"{count} people are chosen.")).to_be_visible()
+
+
 def on_this_device(page: Page, *paths: str) -> None:
     """Wait until the worker has stored the answers at these addresses."""
     page.wait_for_function(
@@ -52,31 +57,9 @@ def on_this_device(page: Page, *paths: str) -> None:
     )
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with portal_at(tmp_path) as portal:
-        yield portal
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with chromium_at(chromium) as browser:
-        yield browser
-
-
-@pytest.fixture
-def ben(browser: Browser, served: Served) -> Iterator[Page]:
-    with administrator(browser, served) as page:
-        yield page
-
-
 def test_everybody_who_fits_a_search_is_assigned_a_course_in_one_event(ben: Page, served: Served) -> None:
     enrol(served, 120)
-    go(ben, "Assign")
-    choose_course(ben, "Reading the tide")
-    ben.get_by_label("Search by name or e-mail").fill("pia")
-    ben.get_by_role("button", name="Choose all 120").click()
-    expect(ben.get_by_text("120 people are chosen.")).to_be_visible()
+    choose_all_of_them(ben, 120)
     ben.get_by_label(re.compile("^Due on")).fill("2031-12-24")
     ben.get_by_role("button", name="See what will happen").click()
     expect(ben.get_by_role("dialog")).to_contain_text("120 learners will get it")
@@ -93,11 +76,7 @@ def test_everybody_who_fits_a_search_is_assigned_a_course_in_one_event(ben: Page
 
 def test_five_thousand_learners_are_assigned_in_one_event(ben: Page, served: Served) -> None:
     enrol(served, 5_000)
-    go(ben, "Assign")
-    choose_course(ben, "Reading the tide")
-    ben.get_by_label("Search by name or e-mail").fill("pia")
-    ben.get_by_role("button", name="Choose all 5000").click()
-    expect(ben.get_by_text("5000 people are chosen.")).to_be_visible()
+    choose_all_of_them(ben, 5000)
     assign_now(ben)
     expect(newest_act(ben)).to_contain_text("Assigned to 5000, 0 had it already, 0 refused.")
     assert len(json.loads(journal_lines(served, "course.assigned")[-1])["e"]["body"]["userIds"]) == 5_000
@@ -124,11 +103,7 @@ def test_assigning_without_a_network_tells_the_truth_at_each_moment_and_happens_
 ) -> None:
     enrol(served, 3)
     before = len(journal_lines(served, "course.assigned"))
-    go(ben, "Assign")
-    choose_course(ben, "Reading the tide")
-    ben.get_by_label("Search by name or e-mail").fill("pia")
-    ben.get_by_role("button", name="Choose all 3").click()
-    expect(ben.get_by_text("3 people are chosen.")).to_be_visible()
+    choose_all_of_them(ben, 3)
     ben.context.set_offline(True)
     assign_now(ben)
     expect(newest_act(ben)).to_contain_text("on this device")
@@ -143,11 +118,7 @@ def test_assigning_without_a_network_tells_the_truth_at_each_moment_and_happens_
 
 def test_an_assignment_kept_while_the_portal_was_down_survives_a_reload(ben: Page, served: Served) -> None:
     enrol(served, 2)
-    go(ben, "Assign")
-    choose_course(ben, "Reading the tide")
-    ben.get_by_label("Search by name or e-mail").fill("pia")
-    ben.get_by_role("button", name="Choose all 2").click()
-    expect(ben.get_by_text("2 people are chosen.")).to_be_visible()
+    choose_all_of_them(ben, 2)
     served.kill()
     assign_now(ben)
     expect(newest_act(ben)).to_contain_text("on this device")
@@ -194,10 +165,7 @@ def test_a_new_assignment_is_begun_after_a_reload_without_a_network(ben: Page, s
 
 def test_what_is_on_the_server_and_waits_to_be_applied_is_called_that(ben: Page, served: Served) -> None:
     enrol(served, 2)
-    go(ben, "Assign")
-    choose_course(ben, "Reading the tide")
-    ben.get_by_label("Search by name or e-mail").fill("pia")
-    ben.get_by_role("button", name="Choose all 2").click()
+    choose_all_of_them(ben, 2)
     with store_locked(served):
         assign_now(ben)
         expect(newest_act(ben)).to_contain_text("Sent: it is on the server and waits to be applied.")
@@ -210,10 +178,7 @@ def test_assigning_to_many_is_held_up_while_the_school_has_too_much_to_apply(
     ben: Page, served: Served
 ) -> None:
     enrol(served, 2)
-    go(ben, "Assign")
-    choose_course(ben, "Reading the tide")
-    ben.get_by_label("Search by name or e-mail").fill("pia")
-    ben.get_by_role("button", name="Choose all 2").click()
+    choose_all_of_them(ben, 2)
     button = ben.get_by_role("button", name="See what will happen")
     expect(button).to_be_enabled()
     with served.client("ada") as ada, store_locked(served):
@@ -252,11 +217,7 @@ def test_a_learner_who_left_the_school_meanwhile_is_refused_and_the_others_are_n
 ) -> None:
     """Chosen while they were there, offline; another admin closed one of them before it was sent."""
     enrol(served, 2)
-    go(ben, "Assign")
-    choose_course(ben, "Reading the tide")
-    ben.get_by_label("Search by name or e-mail").fill("pia")
-    ben.get_by_role("button", name="Choose all 2").click()
-    expect(ben.get_by_text("2 people are chosen.")).to_be_visible()
+    choose_all_of_them(ben, 2)
     ben.context.set_offline(True)
     assign_now(ben)
     expect(newest_act(ben)).to_contain_text("on this device")

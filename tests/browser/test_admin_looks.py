@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from holdfast.core.ids import uuid7
 from tests.browser.admin import (
     SCHOOL,
-    administrator,
     choose_course,
-    chromium_at,
     enrol,
     go,
     heading,
     newest_act,
-    portal_at,
 )
 from tests.browser.learner import faults_seen_by_axe, overflow_px
 from tests.served import Served, completed
@@ -32,24 +28,6 @@ PLACES = ("courses", "courses/reading-the-tide", "people", "assign", "assignment
 CHARTS = ("charts/reading-the-tide",)
 PAPER: ViewportSize = {"width": 718, "height": 1047}
 """A4 between its margins, in pixels of CSS."""
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with portal_at(tmp_path) as portal:
-        yield portal
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with chromium_at(chromium) as browser:
-        yield browser
-
-
-@pytest.fixture
-def ben(browser: Browser, served: Served) -> Iterator[Page]:
-    with administrator(browser, served) as page:
-        yield page
 
 
 # ---- charts ----

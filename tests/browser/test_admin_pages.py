@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.admin import (
     a_file,
-    administrator,
-    chromium_at,
     go,
     heading,
-    portal_at,
     zipped,
 )
 from tests.served import Served
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with portal_at(tmp_path) as portal:
-        yield portal
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with chromium_at(chromium) as browser:
-        yield browser
-
-
-@pytest.fixture
-def ben(browser: Browser, served: Served) -> Iterator[Page]:
-    with administrator(browser, served) as page:
-        yield page
 
 
 # ---- courses ----

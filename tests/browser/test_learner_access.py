@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.learner import (
-    FLAGS,
     PATIENCE_MS,
     faults_seen_by_axe,
-    free_port,
     kept,
     mark_complete,
     open_lesson,
@@ -32,23 +30,6 @@ LESSON: Final = "Springs and neaps"
 PICTURES: Final = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 WIDE: Final[Any] = {"width": 1100, "height": 780}
 PHONE: Final[Any] = {"width": 320, "height": 640}
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    portal = Served(tmp_path, port=free_port())
-    portal.start()
-    yield portal
-    if portal.process is not None:
-        portal.kill()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

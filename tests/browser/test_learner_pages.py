@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.learner import (
     ADA,
     BROKEN_STORAGE,
-    FLAGS,
     LESSON,
     PATIENCE_MS,
     completed_while_the_portal_is_down,
-    free_port,
     journal_lines,
     kept,
     mark_complete,
@@ -34,33 +31,6 @@ from tests.served import Served
 pytestmark = pytest.mark.browser
 
 QUIZ_LESSON = "The rule of twelfths"
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    portal = Served(tmp_path, port=free_port())
-    portal.start()
-    yield portal
-    if portal.process is not None:
-        portal.kill()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context()
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
-    yield page
-    context.close()
 
 
 # ---- ticks ---------------------------------------------------------------------------------------
@@ -143,7 +113,8 @@ def test_what_the_device_cannot_keep_is_called_not_safe_until_the_server_has_it(
     served.kill()
     mark_complete(page)
     expect(page.get_by_text(re.compile("not safe yet: this device can.t keep it"))).to_be_visible()
-    expect(page.get_by_text(re.compile("Not safe yet: 1 thing you did"))).to_be_visible()
+    # What was read by then may have reached the server before it was killed, or not.
+    expect(page.get_by_text(re.compile(r"Not safe yet: \d+ things? you did"))).to_be_visible()
     assert marks(page, ".complete") == ["warn"]
     served.start()
     expect(page.get_by_text("Lesson complete, saved on the server.")).to_be_visible(timeout=3 * PATIENCE_MS)

@@ -10,14 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from holdfast.learning.demo import PASSWORD
 from tests.browser.builds import build, deploy, name_of
 from tests.browser.conftest import Chromes
 from tests.browser.learner import (
     ADA,
-    FLAGS,
     PATIENCE_MS,
     free_port,
     journal_lines,
@@ -50,14 +49,6 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("second"), (OLD, NEW))
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

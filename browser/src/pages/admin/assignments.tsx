@@ -7,7 +7,7 @@ import { usePortal } from "../use-portal";
 import { counted, onDay } from "../words";
 import { Acts } from "./acts";
 import { useCourses } from "./courses";
-import { HeldBack, ListAge, NotRead, Wide } from "./parts";
+import { HeldBack, ListAge, NotRead, ShowMore, Wide } from "./parts";
 import { useAdmin, usePaged, usePause } from "./use-admin";
 
 const keyOf = ({ courseId, userId }: AssignmentItem): string => `${courseId} ${userId}`;
@@ -90,11 +90,7 @@ export function AssignmentsPage() {
       />
       <Items items={found.items} picked={picked} onPick={pick} />
       <div class="buttons">
-        {found.next !== null && (
-          <button type="button" class="quiet" onClick={found.more} disabled={found.loading}>
-            {found.loading ? "Loading…" : "Show more"}
-          </button>
-        )}
+        <ShowMore list={found} />
         {picked.size > 0 && (
           <button type="button" onClick={() => setAsking(true)}>
             Take away {counted(picked.size, "assignment", "assignments")}…

@@ -70,6 +70,16 @@ export function NotRead({
   );
 }
 
+/** The next page of a list that has one. */
+export function ShowMore({ list: { next, more, loading } }: { list: Paged<unknown> }) {
+  if (next === null) return null;
+  return (
+    <button type="button" class="quiet" onClick={more} disabled={loading}>
+      {loading ? "Loading…" : "Show more"}
+    </button>
+  );
+}
+
 /** How old a list is. Why it is no newer stands above it already. */
 export function ListAge({ list: { items, problem, ...list } }: { list: Paged<unknown> }) {
   return <AsOf shown={{ ...list, value: items }} onRetry={list.again} />;

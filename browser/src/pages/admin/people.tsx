@@ -3,7 +3,7 @@ import type { Person, Role } from "../../wire/admin";
 import { Heading } from "../heading";
 import { counted } from "../words";
 import { ImportPeople } from "./import-people";
-import { ListAge, NotRead, Wide } from "./parts";
+import { ListAge, NotRead, ShowMore, Wide } from "./parts";
 import { PersonDialog } from "./person-dialog";
 import { useAdmin, usePaged, usePause } from "./use-admin";
 
@@ -73,11 +73,7 @@ export function PeoplePage() {
         onRetry={found.again}
       />
       <People people={found.items} total={found.total} onChange={setDialog} />
-      {found.next !== null && (
-        <button type="button" class="quiet" onClick={found.more} disabled={found.loading}>
-          {found.loading ? "Loading…" : "Show more"}
-        </button>
-      )}
+      <ShowMore list={found} />
       <ListAge list={found} />
       <ImportPeople onImported={found.again} />
       {dialog && (
