@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.browser.learner import (
     ADA,
     BROKEN_STORAGE,
     CLEO,
-    FLAGS,
     LESSON,
     PATIENCE_MS,
     completed_while_the_portal_is_down,
-    free_port,
     journal_lines,
     kept,
     mark_complete,
@@ -32,33 +28,6 @@ from tests.browser.learner import (
 from tests.served import Served, until
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    portal = Served(tmp_path, port=free_port())
-    portal.start()
-    yield portal
-    if portal.process is not None:
-        portal.kill()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context()
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
-    yield page
-    context.close()
 
 
 def test_signing_out_with_something_waiting_asks_and_sends_it_first_when_told_to(
@@ -166,6 +135,7 @@ def test_throwing_away_asks_once_more_and_then_nothing_of_it_is_left(page: Page,
     expect(page.get_by_role("heading", name=re.compile("Throw away"))).to_be_visible()
     page.get_by_role("button", name="Back").click()
     page.get_by_role("button", name="Stay signed in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_focused()
     kept(page)
     sign_out(page)
     page.get_by_role("button", name=re.compile("Throw .* away and sign out")).click()

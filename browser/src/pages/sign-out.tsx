@@ -28,6 +28,7 @@ export function SignOut() {
   }, [arrived]);
 
   function begin() {
+    if (stage !== "no") return;
     setStage("saving");
     for (const say of beforeSignOut) say();
     // Storage that does not answer must not keep anybody signed in.
@@ -37,7 +38,8 @@ export function SignOut() {
 
   return (
     <>
-      <button type="button" class="quiet" onClick={begin} disabled={stage === "saving"}>
+      {/* Never disabled: it would lose the focus, and who then stays signed in would be nowhere on the page. */}
+      <button type="button" class="quiet" onClick={begin} aria-disabled={stage === "saving"}>
         {stage === "saving" ? "Sending…" : "Sign out"}
       </button>
       {(stage === "asking" || stage === "sending") && (
