@@ -76,6 +76,44 @@ def test_a_book_that_is_used_for_years_stays_small(tmp_path: Path) -> None:
     assert set(AlarmBook(tmp_path, ["a"]).open) == {"open for long"}
 
 
+def test_a_full_disk_keeps_no_portal_from_starting_and_a_torn_line_spoils_no_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note(AlarmBook(tmp_path, ["a"]), "trigger", "1")
+    with (tmp_path / NAME).open("ab") as file:
+        file.write(b'{"entry":{"id":2,')
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AlarmBook, "_rewrite", full)
+        book = AlarmBook(tmp_path, ["a"])
+    assert book.waiting == 1
+    note(book, "trigger", "3")
+    assert waiting(AlarmBook(tmp_path, ["a"]), "a") == [("trigger", "1"), ("trigger", "3")]
+
+
+def test_on_a_disk_that_takes_nothing_nobody_is_told_the_same_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = AlarmBook(tmp_path, ["a"])
+    note(book, "trigger", "1")
+    entry = book.next_for("a")
+    assert entry is not None
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(AlarmBook, "_append", full)
+    with pytest.raises(OSError, match="No space"):
+        book.told(entry, "a")
+    assert book.next_for("a") is None
+    again = AlarmBook(tmp_path, ["a"]).next_for("a")
+    assert again is not None
+    assert again.key == "1"
+
+
 def test_where_nobody_is_to_be_told_nothing_waits(tmp_path: Path) -> None:
     book = AlarmBook(tmp_path, [])
     note(book, "trigger", "1")

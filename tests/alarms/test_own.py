@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from tests.alarms.mailbox import mailbox
 from tests.alarms.receiver import Receiver, receiver
 from tests.served import served, until
 
@@ -42,19 +43,21 @@ def test_an_outage_is_one_page_and_its_end_one_resolve(tmp_path: Path) -> None:
 
 
 def test_a_portal_that_dies_meanwhile_still_tells_and_still_calls_off(tmp_path: Path) -> None:
-    with receiver() as pages:
-        pages.status = 500
-        with served(tmp_path, settings(pages)) as portal:
+    with receiver() as pages, mailbox() as mail:
+        pages.status, mail.mood = 500, "refuses"
+        with served(tmp_path, settings(pages) | {"HOLDFAST_ALARM_URLS": mail.url}) as portal:
             with closing(sqlite3.connect(portal.data / "store.sqlite3", isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
-                until(lambda: pages.asked, 30.0)
+                until(lambda: pages.asked and mail.asked, 30.0)
                 portal.kill()
-            assert pages.taken == []
+            assert not pages.taken
+            assert not mail.taken
             noted = [
                 json.loads(line) for line in (portal.data / "alarms.jsonl").read_text().splitlines() if line
             ]
             assert [each["entry"]["act"] for each in noted] == ["trigger"]
-            pages.status = 202
+            pages.status, mail.mood = 202, "takes"
             portal.start()
-            until(lambda: len(pages.taken) > 1, 60.0)
+            until(lambda: len(pages.taken) > 1 and len(mail.taken) > 1, 60.0)
+            assert [each.partition(":")[0] for each in mail.subjects()] == ["Holdfast", "Over"]
             assert pages.acts() == [("trigger", STORE), ("resolve", STORE)], "in this order, under this key"

@@ -6,6 +6,7 @@ an earlier start left open is known again, so that its resolve follows even if t
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -55,12 +56,14 @@ class AlarmBook:
         self.open: dict[str, Entry] = {}
         """Key -> the trigger that no resolve followed."""
         self._lines = 0
+        self._begun = False
         self._next = 1
         self._load()
 
     def _load(self) -> None:
         decode = msgspec.json.Decoder(_Line).decode
-        for raw in self._path.read_bytes().split(b"\n") if self._path.exists() else ():
+        found = self._path.read_bytes().split(b"\n") if self._path.exists() else []
+        for raw in found:
             try:
                 line = decode(raw)
             except msgspec.DecodeError:
@@ -69,7 +72,10 @@ class AlarmBook:
                 self._take(line.entry)
             elif line.told is not None:
                 self._settle(line.told.told, line.told.to)
-        self._rewrite()
+        self._lines = len(found)
+        # A full disk keeps no portal from starting: the long book says the same, and is tidied later.
+        with contextlib.suppress(OSError):
+            self._rewrite()
 
     def _take(self, entry: Entry) -> None:
         self._next = max(self._next, entry.id + 1)
@@ -94,8 +100,11 @@ class AlarmBook:
 
     def told(self, entry: Entry, receiver: str) -> None:
         """A receiver has taken it, or never will."""
-        self._append(_Line(told=_Told(entry.id, receiver)))
-        self._settle(entry.id, receiver)
+        try:
+            self._append(_Line(told=_Told(entry.id, receiver)))
+        finally:
+            # On a disk that takes nothing they are told again by the next life, not all the time by this one.
+            self._settle(entry.id, receiver)
         if self._lines > KEPT:
             self._rewrite()
 
@@ -114,10 +123,12 @@ class AlarmBook:
     def _append(self, line: _Line) -> None:
         fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, b"\n" + _encode(line) if self._lines == 0 else _encode(line))
+            # The line before it may be an earlier life's last, and torn.
+            os.write(fd, _encode(line) if self._begun else b"\n" + _encode(line))
             os.fsync(fd)
         finally:
             os.close(fd)
+        self._begun = True
         self._lines += 1
 
     def _rewrite(self) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import apprise
@@ -92,7 +95,39 @@ class Apprise:
         title = f"{'Over' if over else 'Holdfast'}: {entry.summary}"
         body = f"{entry.rule} {entry.component} {entry.org}\n{self._source}, {entry.at}\n{entry.runbook}"
         kind = apprise.NotifyType.SUCCESS if over else apprise.NotifyType.FAILURE
-        return bool(await asyncio.to_thread(self._told.notify, body=body, title=title, notify_type=kind))
+        return await _by_itself(
+            lambda: bool(self._told.notify(body=body, title=title, notify_type=kind)), self.name
+        )
+
+
+async def _by_itself(work: Callable[[], bool], name: str) -> bool:
+    """What `work` answers, from a thread that nobody waits for at the end.
+
+    apprise blocks: a mail server that takes a connection and says nothing must not keep the portal from
+    stopping, as it would in a thread of the loop's own. The entry stays owed.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[bool] = loop.create_future()
+
+    def settle(said: bool, fault: Exception | None) -> None:  # noqa: FBT001
+        if answer.done():
+            return
+        if fault is None:
+            answer.set_result(said)
+        else:
+            answer.set_exception(fault)
+
+    def run() -> None:
+        said, fault = False, None
+        try:
+            said = work()
+        except Exception as caught:  # noqa: BLE001 - it is raised where somebody waits
+            fault = caught
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the portal has stopped
+            loop.call_soon_threadsafe(settle, said, fault)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await answer
 
 
 def pagers_for(settings: Settings) -> list[Pager]:
