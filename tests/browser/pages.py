@@ -23,7 +23,7 @@ def as_json(expression: str) -> str:
     return f"(async () => JSON.stringify((await ({expression})) ?? null))()"
 
 
-def came_true(page: Page, expression: str, timeout_s: float = 30.0) -> Any:  # noqa: ANN401 - whatever it gives
+def came_true(page: Page, expression: str, timeout_s: float = 60.0) -> Any:  # noqa: ANN401 - whatever it gives
     """What the expression gives as soon as it is true; navigations in between are waited out."""
     end = time.monotonic() + timeout_s
     found: Any = None

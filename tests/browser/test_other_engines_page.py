@@ -23,6 +23,8 @@ from tests.browser.webkit import Webkit
 from tests.chromium import find_firefox, find_webkit
 from tests.served import PEOPLE, Served, until
 
+pytestmark = pytest.mark.timeout(300)
+
 COURSE: Final = "reading-the-tide"
 LESSONS: Final = ("02-springs-and-neaps", "04-the-rule-of-twelfths")
 OLD, NEW = "Assigned to you", "Given to you to learn"
