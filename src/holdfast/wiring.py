@@ -28,7 +28,7 @@ from holdfast.access.sessions import Sessions
 from holdfast.access.token_list import Uses
 from holdfast.access.tokens import Tokens
 from holdfast.core.clock import Clock, SystemClock
-from holdfast.core.errors import Corrupt, HoldfastError, Misconfigured
+from holdfast.core.errors import HoldfastError, Misconfigured
 from holdfast.events import marks
 from holdfast.events.applier import Applier
 from holdfast.events.backlog import Backlog
@@ -41,7 +41,7 @@ from holdfast.events.replayer import Replayer
 from holdfast.events.reported import ReportedQueues
 from holdfast.events.retention import Retention
 from holdfast.events.room import marks_on_room
-from holdfast.events.window import Window
+from holdfast.events.window import Window, remember
 from holdfast.feed.hub import Hub
 from holdfast.health.alarm_book import AlarmBook
 from holdfast.health.alarms import Alarms
@@ -59,7 +59,6 @@ from holdfast.health.probes.store import StoreProbe
 from holdfast.journal.disk import Disk, OsDisk, make_folder
 from holdfast.journal.file import FileJournal
 from holdfast.journal.port import Journal
-from holdfast.journal.segment import owner
 from holdfast.learning.catalog import every_kind
 from holdfast.learning.forgetting import close_membership, forget, is_member
 from holdfast.learning.scrub import Scrubber
@@ -84,6 +83,9 @@ log = structlog.get_logger(__name__)
 
 LOGIN_PER_S: Final = 0.2
 LOGIN_BURST: Final = 10
+LEAP: Final = 1_000_000_000
+"""Positions left out when the store can't tell its cursors at start. The journal may be an older copy, put
+back: what it took in below a cursor would never be applied. It lacks fewer events than this."""
 CROWD: Final = 8
 """From how many requests under way the applier paces itself behind intake."""
 
@@ -101,15 +103,21 @@ def make_store(settings: Settings) -> Store:
     return SqliteStore(settings.folder / "store.sqlite3")
 
 
-def make_journal(settings: Settings, clock: Clock, after: int = 0, disk: Disk | None = None) -> FileJournal:
-    """The journal's engine, recovered. Raises Conflict `store_in_use`."""
+def make_journal(
+    settings: Settings, clock: Clock, after: int | None = 0, disk: Disk | None = None
+) -> FileJournal:
+    """The journal's engine, recovered. Raises Conflict `store_in_use`.
+
+    `after`: the store's furthest cursor, None while that is not known.
+    """
     return FileJournal(
         settings.folder / "logs",
         segment_bytes=settings.segment_bytes,
         waiting_bytes=settings.waiting_bytes,
         disk=disk,
         clock=clock,
-        after=after,
+        after=after or 0,
+        leap=LEAP if after is None else 0,
     )
 
 
@@ -147,7 +155,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
     catalog = every_kind(Scrubber(keys.scrub))
     waiting = Backlog(journal, clock)
     window = Window(settings.window_ids)
-    _remember(window, journal, settings.window_ids)
+    remember(window, journal, settings.window_ids)
     judge = Judge(catalog, enforce_org=settings.force_org_enforcement)
     devices = DeviceBook(device_loader(store, waiting, lambda: portal.applier.caught_up))
     intake = Intake(
@@ -180,7 +188,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
 
     monitor = Monitor(
         (
-            JournalProbe(journal),
+            JournalProbe(journal, lambda: portal.applier.ahead_of_journal),
             StoreProbe(store, period_s),
             ApplierProbe(lambda: _reading(portal), clock),
             letters,
@@ -278,7 +286,7 @@ async def opened(
     store = make_store(settings)
     try:
         cursors = await stored_cursors(store)
-        after = max((cursors or {}).values(), default=0)
+        after = None if cursors is None else max(cursors.values(), default=0)
         journal = await asyncio.to_thread(make_journal, settings, clock, after, disk)
         try:
             portal = assemble(settings, journal, store, clock, keys)
@@ -364,22 +372,6 @@ async def _chores(portal: Portal) -> None:
 async def _write_owed(portal: Portal) -> None:
     await portal.ended.flush(portal.store)
     await portal.owed.flush(portal.store)
-
-
-def _remember(window: Window, journal: Journal, size: int) -> None:
-    head = journal.stats().head
-    after = max(0, head - size)
-    while after < head:
-        try:
-            found = journal.read(after, 5_000)
-        except Corrupt as away:
-            # Duplicates of those are told by their marks.
-            log.warning("ids in the archive are not remembered", reason=away.message)
-            return
-        window.fill((owner(record.data)[0], record) for record in found.records)
-        if found.through <= after:
-            break
-        after = found.through
 
 
 def _prove_keys(keys: Keys, clock: Clock) -> None:

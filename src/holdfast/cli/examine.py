@@ -74,7 +74,7 @@ def examine(settings: Settings, user_id: int) -> Iterator[Look]:
     yield from _archive(places)
     yield from _space(settings, places)
     yield from _clock(places)
-    yield from _versions(settings)
+    yield from _versions(settings, places)
     yield from _portal(settings)
 
 
@@ -259,7 +259,7 @@ def _clock(places: list[Place]) -> Iterator[Look]:
         yield Look("clock", "good", f"it says {said}")
 
 
-def _versions(settings: Settings) -> Iterator[Look]:
+def _versions(settings: Settings, places: list[Place]) -> Iterator[Look]:
     found = f"Holdfast {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         yield Look("versions", "mend", found, "Replays and proofs need SQLite 3.38 or newer.")
@@ -273,8 +273,16 @@ def _versions(settings: Settings) -> Iterator[Look]:
             held = marks.cursors(tx)
     except HoldfastError as fault:
         yield Look("store", "mend", fault.message, fault.hint or "See docs/runbooks/store-out.md.")
+        return
+    furthest = max(held.values(), default=0)
+    head = max((each.last for each in places), default=0)
+    # The journal was looked at first: a portal that runs may have come further since.
+    if furthest > head and not is_held(settings.folder):
+        found = f"it has come to position {furthest}, and the journal ends at {head}"
+        mend = "The journal is an older copy: put the newer one back before the portal is started."
+        yield Look("store", "mend", found, mend)
     else:
-        yield Look("store", "good", f"it answers; it has come to position {max(held.values(), default=0)}")
+        yield Look("store", "good", f"it answers; it has come to position {furthest}")
 
 
 def _portal(settings: Settings) -> Iterator[Look]:

@@ -73,6 +73,10 @@ class Applier:
         self.stopped: dict[str, str] = {}
         """Lanes whose breaker tripped, and why."""
         self._start_head = journal.stats().head
+        self.ahead_of_journal: int | None = None
+        """By how many positions the store was ahead of the journal at start; None until that is known.
+
+        It is never ahead of a journal that is its own: this one was put back from an older copy."""
         self.moved_at_s = clock.now_s()
         """When a cursor last moved or was found at the head."""
 
@@ -212,8 +216,19 @@ class Applier:
         self._epoch, cursors = await self._store.run(None, work)
         self._cursors = dict(cursors)
         self._stored = dict(cursors)
+        if self.ahead_of_journal is None:
+            self._compare(max(cursors.values(), default=0))
         self._tell_moved()
         await asyncio.to_thread(self._backlog.begin, cursors)
+
+    def _compare(self, furthest: int) -> None:
+        """Hold the store's furthest cursor against where the journal ended at start."""
+        self.ahead_of_journal = max(0, furthest - self._start_head)
+        if self.ahead_of_journal:
+            log.error(
+                "the store is ahead of the journal, which was put back from an older copy",
+                **{POSITION: furthest, COUNT: self.ahead_of_journal},
+            )
 
     async def _batch(self, lane: str) -> bool:
         """Apply a lane's next batch; whether there was one."""

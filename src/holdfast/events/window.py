@@ -11,7 +11,14 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import structlog
+
+from holdfast.core.errors import Corrupt
+from holdfast.journal.port import Journal
 from holdfast.journal.record import Event, Record
+from holdfast.journal.segment import owner
+
+log = structlog.get_logger(__name__)
 
 CONFLICTS: Final = 1000
 
@@ -89,3 +96,20 @@ class Window:
         for org, record in records:
             if self.get(org, record.id) is None:
                 self.add(org, record.id, record.digest, record.position)
+
+
+def remember(window: Window, journal: Journal, size: int) -> None:
+    """Fill a window after a start with what stands in the journal's last `size` positions."""
+    head = journal.stats().head
+    after = max(0, head - size)
+    while after < head:
+        try:
+            found = journal.read(after, 5_000)
+        except Corrupt as away:
+            # Duplicates of those are told by their marks.
+            log.warning("ids in the archive are not remembered", reason=away.message)
+            return
+        window.fill((owner(record.data)[0], record) for record in found.records)
+        if found.through <= after:
+            break
+        after = found.through

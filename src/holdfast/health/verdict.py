@@ -51,7 +51,7 @@ TABLE: Final[tuple[_Row, ...]] = (
         ("degraded",),
         Degradation(
             "journal_at_risk",
-            "Nothing yet: the journal's disk is slow, or holds damaged lines.",
+            "Nothing yet: the journal's disk is slow, it holds damaged lines, or it is an older copy.",
             "Everything.",
             "docs/runbooks/journal-at-risk.md",
         ),

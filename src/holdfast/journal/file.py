@@ -55,11 +55,13 @@ class FileJournal:
         disk: Disk | None = None,
         clock: Clock | None = None,
         after: int = 0,
+        leap: int = 0,
     ) -> None:
         """Take the folder's lock, recover what is there, start the writer.
 
         `after`: the store's furthest cursor; positions given from now on lie beyond it, even if
-        the journal was put back from an older copy. Raises Conflict `store_in_use` when another
+        the journal was put back from an older copy. `leap`: so many positions are left out at once,
+        for a store that can't tell its cursors now. Raises Conflict `store_in_use` when another
         process writes here.
         """
         self._folder = folder
@@ -79,7 +81,7 @@ class FileJournal:
         self._fd = found.fd
         self._end_bytes = found.end_bytes
         self._sha = found.sha
-        self._gathering = Gathering(max(found.head, after), GROUP_EVENTS)
+        self._gathering = Gathering(max(found.head, after) + leap, GROUP_EVENTS)
         self._counts = found.counts
         self._fault: str | None = found.fault
         self._failed_groups = 0

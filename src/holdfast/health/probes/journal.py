@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from holdfast.health.probe import Outcome
 from holdfast.journal.port import Journal
@@ -19,9 +19,10 @@ class JournalProbe:
     deadline_s = 1.0
     votes = (1, 1)
 
-    def __init__(self, journal: Journal) -> None:
-        """`journal`: the one that is written to."""
+    def __init__(self, journal: Journal, lacks: Callable[[], int | None] = lambda: None) -> None:
+        """`journal`: the one that is written to. `lacks`: by how many positions the store is ahead of it."""
         self._journal = journal
+        self._lacks = lacks
 
     def evidence(self) -> Iterable[Outcome]:
         """From memory."""
@@ -30,6 +31,9 @@ class JournalProbe:
             return [Outcome("writes", "down", stats.fault)]
         if stats.scars:
             return [Outcome("writes", "degraded", f"{stats.scars} damaged lines are kept aside")]
+        if lacks := self._lacks():
+            said = f"it is an older copy: it ended {lacks} positions before the store at start"
+            return [Outcome("writes", "degraded", said)]
         if stats.sync_p99_ms is not None and stats.sync_p99_ms > SLOW_SYNC_MS:
             return [Outcome("writes", "degraded", f"syncing takes {stats.sync_p99_ms:.0f} ms (p99)")]
         return [Outcome("writes", "ok")]
