@@ -59,6 +59,7 @@ from holdfast.health.probes.store import StoreProbe
 from holdfast.journal.disk import Disk, OsDisk, make_folder
 from holdfast.journal.file import FileJournal
 from holdfast.journal.port import Journal
+from holdfast.journal.recovery import LEAP
 from holdfast.learning.catalog import every_kind
 from holdfast.learning.forgetting import close_membership, forget, is_member
 from holdfast.learning.scrub import Scrubber
@@ -83,9 +84,6 @@ log = structlog.get_logger(__name__)
 
 LOGIN_PER_S: Final = 0.2
 LOGIN_BURST: Final = 10
-LEAP: Final = 1_000_000_000
-"""Positions left out when the store can't tell its cursors at start. The journal may be an older copy, put
-back: what it took in below a cursor would never be applied. It lacks fewer events than this."""
 CROWD: Final = 8
 """From how many requests under way the applier paces itself behind intake."""
 
@@ -311,11 +309,13 @@ async def running(portal: Portal) -> AsyncIterator[None]:
     listen: Callable[[Callable[[], None]], None] | None = getattr(portal.journal, "listen", None)
     if listen is not None:
         listen(heard)
+    days = portal.settings.replay_window_days
+    keeps = Retention(portal.journal, portal.store, portal.applier, clock=portal.clock, days=days)
     tasks = [
         asyncio.create_task(portal.applier.run(), name="applier"),
         asyncio.create_task(portal.replayer.run(), name="replayer"),
         asyncio.create_task(portal.eraser.resume(), name="eraser"),
-        asyncio.create_task(retention(portal).run(), name="retention"),
+        asyncio.create_task(keeps.run(), name="retention"),
         asyncio.create_task(portal.monitor.run(), name="monitor"),
         asyncio.create_task(portal.alarms.run(), name="alarms"),
         asyncio.create_task(portal.telling.run(), name="telling"),
@@ -331,12 +331,6 @@ async def running(portal: Portal) -> AsyncIterator[None]:
         with contextlib.suppress(HoldfastError):
             await _write_owed(portal)
             await Uses(portal.tokens, portal.clock).flush(portal.store, now=True)
-
-
-def retention(portal: Portal) -> Retention:
-    """What archives the portal's old segments."""
-    days = portal.settings.replay_window_days
-    return Retention(portal.journal, portal.store, portal.applier, clock=portal.clock, days=days)
 
 
 def make_app(portal: Portal) -> App:

@@ -13,7 +13,7 @@ import contextlib
 import errno
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -27,6 +27,11 @@ from holdfast.journal.reader import Place, Reader
 from holdfast.journal.scan import scan
 
 log = structlog.get_logger(__name__)
+
+
+LEAP: Final = 1_000_000_000
+"""Positions left out when the store can't tell its cursors at start. The journal may be an older copy, put
+back: what it took in below a cursor would never be applied. It lacks fewer events than this."""
 
 
 class Recovered(NamedTuple):
