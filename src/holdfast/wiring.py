@@ -84,6 +84,8 @@ log = structlog.get_logger(__name__)
 
 LOGIN_PER_S: Final = 0.2
 LOGIN_BURST: Final = 10
+HEAR_ALL_S: Final = 300.0
+"""How often every ending is read anew, and not only the latest."""
 CROWD: Final = 8
 """From how many requests under way the applier paces itself behind intake."""
 
@@ -351,10 +353,16 @@ def streaming(portal: Portal) -> Take:
 async def _chores(portal: Portal) -> None:
     """Hear of what was ended; write what the store missed while it was out."""
     uses = Uses(portal.tokens, portal.clock)
+    heard_all_s = float("-inf")
     while True:
-        now_s = portal.clock.now_s()
+        now_s, ticks_s = portal.clock.now_s(), portal.clock.ticks_s()
         try:
-            portal.ended.load(await portal.store.read(None, partial(endings.read, now_s=now_s)))
+            # All of them now and then: another process may have been late to write an old one.
+            everything = ticks_s - heard_all_s >= HEAR_ALL_S
+            since_s = 0.0 if everything else now_s - 2 * HEAR_ALL_S
+            ask = partial(endings.read, now_s=now_s, since_s=since_s)
+            portal.ended.load(await portal.store.read(None, ask))
+            heard_all_s = ticks_s if everything else heard_all_s
             portal.streams.recheck()
             await _write_owed(portal)
             await uses.flush(portal.store)

@@ -245,9 +245,11 @@ def write(tx: Tx, ended: Iterable[Ending]) -> None:
         )
 
 
-def read(tx: Tx, now_s: float) -> list[Ending]:
-    """The endings of what has not all expired by itself."""
-    found = select(endings).where(endings.c.expires_at > rfc3339(now_s))
+def read(tx: Tx, now_s: float, since_s: float = 0.0) -> list[Ending]:
+    """The endings since then (s since 1970) of what has not all expired by itself."""
+    found = select(endings).where(
+        endings.c.expires_at > rfc3339(now_s), endings.c.ended_at >= rfc3339(since_s)
+    )
     return [
         Ending(row.what, parse_rfc3339(row.ended_at), parse_rfc3339(row.expires_at), row.kept_session or "")
         for row in tx.rows(found)
