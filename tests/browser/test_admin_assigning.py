@@ -22,7 +22,7 @@ from tests.browser.admin import (
     heading,
     newest_act,
 )
-from tests.browser.learner import journal_lines, sign_out
+from tests.browser.learner import journal_lines, reads_without_a_network, sign_out
 from tests.served import Served, completed
 
 pytestmark = pytest.mark.browser
@@ -132,6 +132,7 @@ def test_an_assignment_kept_while_the_portal_was_down_survives_a_reload(ben: Pag
 def test_a_new_assignment_is_begun_after_a_reload_without_a_network(ben: Page, served: Served) -> None:
     enrol(served, 3)
     before = len(journal_lines(served, "course.assigned"))
+    reads_without_a_network(ben)
     go(ben, "People")
     on_this_device(ben, "/api/admin/users?active=true&limit=50")
     go(ben, "Assign")
