@@ -233,6 +233,7 @@ class Applier:
     async def _batch(self, lane: str) -> bool:
         """Apply a lane's next batch; whether there was one."""
         after = self.cursor(lane)
+        began = self._clock.ticks_s()
         found: Slice = await asyncio.to_thread(self._journal.read, after, BATCH, lane)
         self._backlog.reading(lane, found.records[0].received_at if found.records else None)
         if not found.records:
@@ -243,7 +244,6 @@ class Applier:
             if found.through - self._stored.get(lane, 0) > SCANNED_PAST:
                 await self._store_cursor(lane, found.through)
             return False
-        began = self._clock.ticks_s()
         try:
             try:
                 outcome = await self._store.run(None, lambda tx: self._work(tx, lane, found, sifted=False))

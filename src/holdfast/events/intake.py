@@ -313,7 +313,8 @@ class Intake:
         if future.cancelled() or future.exception() is not None:
             return
         if len(work.ids) == 1:
-            self._window.extend(next(iter(work.ids)), work.fresh, future.result())
+            ((org, ids),) = work.ids.items()
+            self._window.extend(org, ids, [event[3] for event in work.fresh], future.result())
         else:
             for position, event in enumerate(work.fresh, future.result()):
                 self._window.add(event.org, event.id, event.digest, position)

@@ -60,9 +60,8 @@ def known(tx: Tx, ids: dict[str, list[str]]) -> dict[tuple[str, str], int]:
     """(org, event id) -> digest, of those ids (by org) that have a mark."""
     found: dict[tuple[str, str], int] = {}
     for org, wanted in ids.items():
-        for row in tx.rows(_KNOWN, {"org": org, "ids": wanted}):
-            event_id, digest = tuple(row)
-            found[org, event_id] = int(digest)
+        for event_id, digest in map(tuple, tx.rows(_KNOWN, {"org": org, "ids": wanted})):
+            found[org, event_id] = digest
     return found
 
 

@@ -15,7 +15,7 @@ import structlog
 
 from holdfast.core.errors import Corrupt
 from holdfast.journal.port import Journal
-from holdfast.journal.record import Event, Record
+from holdfast.journal.record import Record
 from holdfast.journal.segment import owner
 
 log = structlog.get_logger(__name__)
@@ -66,15 +66,17 @@ class Window:
         self._young.setdefault(org, {})[event_id] = position << 32 | digest
         self._grown(1)
 
-    def extend(self, org: str, events: Sequence[Event], first: int) -> None:
-        """Remember committed events of one org that stand at `first` and the positions after it."""
-        if len(events) == 1:
-            self.add(org, events[0].id, events[0].digest, first)
+    def extend(self, org: str, ids: list[str], digests: list[int], first: int) -> None:
+        """Remember committed events of one org that stand at `first` and the positions after it.
+
+        The list of ids is kept: it is the window's from now on.
+        """
+        if len(ids) == 1:
+            self.add(org, ids[0], digests[0], first)
             return
-        ids = [event[0] for event in events]
-        frame = (first, ids, array("I", [event[3] for event in events]))
+        frame = (first, ids, array("I", digests))
         self._young.setdefault(org, {}).update(dict.fromkeys(ids, frame))
-        self._grown(len(events))
+        self._grown(len(ids))
 
     def _grown(self, number: int) -> None:
         self._number += number

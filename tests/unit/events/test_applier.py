@@ -17,6 +17,7 @@ from holdfast.events import marks
 from holdfast.events.applier import SCANNED_PAST, STOPPED_S
 from holdfast.events.batch import Outcome
 from holdfast.journal.memory import MemoryJournal
+from holdfast.journal.port import Slice
 from holdfast.journal.record import Event
 from holdfast.store import schema
 from holdfast.store.port import Tx
@@ -240,6 +241,28 @@ async def test_a_fault_of_its_own_is_loud_and_does_not_end_it(
     assert slept[0] == 5.0
     assert [line["log_level"] for line in logged if line["event"] == "applier turn failed"] == ["error"]
     assert tallied(store) == (1, 0, 0)
+
+
+async def test_while_a_crowd_sends_it_rests_for_its_reading_too(
+    store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(MemoryJournal):
+        def read(self, after: int, limit: int, lane: str | None = None) -> Slice:
+            clock.advance(0.01)
+            return super().read(after, limit, lane)
+
+    rested = []
+
+    async def at_once(seconds: float) -> None:
+        rested.append(seconds)
+
+    journal = Slow(clock=clock)
+    one, _ = applier(journal, store, clock, [Sightings().kind])
+    one._busy = lambda: True
+    await put(journal, [seen(1)])
+    monkeypatch.setattr("holdfast.events.applier.asyncio.sleep", at_once)
+    await one.turn()
+    assert rested == [pytest.approx(20 * 0.01, rel=0.01)], "a twentieth of the time, reading included"
 
 
 # The breaker

@@ -20,7 +20,7 @@ def test_a_committed_id_is_known_with_its_digest_and_position_in_its_org_only() 
 def test_a_frame_s_events_stand_at_its_first_position_and_those_after_it() -> None:
     window = Window()
     made = events(1, 3, org="tide")
-    window.extend("tide", made, 41)
+    window.extend("tide", [each.id for each in made], [each.digest for each in made], 41)
     assert [window.get("tide", each.id) for each in made] == [
         (each.digest, at) for at, each in enumerate(made, 41)
     ]
@@ -38,7 +38,7 @@ def test_the_newest_half_is_always_known_and_no_more_than_the_size() -> None:
 def test_a_frame_larger_than_the_window_is_known_whole_until_the_next_one() -> None:
     window = Window(4)
     made = events(1, 20, org="tide")
-    window.extend("tide", made, 1)
+    window.extend("tide", [each.id for each in made], [each.digest for each in made], 1)
     assert all(window.get("tide", each.id) for each in made)
 
 
