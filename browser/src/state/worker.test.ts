@@ -134,16 +134,27 @@ describe("which worker a browser gets", () => {
     expect(none.parts.found).toHaveBeenCalledWith({ build: "new" });
   });
 
-  it("is asked to claim a page that came too late for its claim, and no page that has a worker", async () => {
+  it.each([
+    ["its build", "old", ["build", "CLAIM"]],
+    ["another build", "older", ["build"]],
+  ])("is asked to claim a page that came too late for its claim: %s", async (_, build, said) => {
+    const container = new FakeContainer();
+    container.registration = new FakeRegistration();
+    const worker = new FakeWorker("/sw.js", build);
+    container.registration.active = worker;
+    rig({}, container);
+    await vi.waitFor(() => expect(worker.said).toEqual(said));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(worker.said).toEqual(said);
+  });
+
+  it("is not asked to claim a page that has it", async () => {
     const container = new FakeContainer();
     container.registration = new FakeRegistration();
     const worker = new FakeWorker("/sw.js", "old");
-    container.registration.active = worker;
-    rig({}, container);
-    await vi.waitFor(() => expect(worker.said).toEqual(["CLAIM"]));
-    container.controller = worker;
+    container.registration.active = container.controller = worker;
     await rig({}, container).side.ask();
-    expect(worker.said).toEqual(["CLAIM"]);
+    expect(worker.said).toEqual([]);
   });
 
   it("is known by its script", async () => {

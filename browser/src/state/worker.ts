@@ -98,9 +98,7 @@ export function createWorkerSide(parts: WorkerParts) {
   }
 
   function watch(registration: ServiceWorkerRegistration): void {
-    // A page that was asked for before the worker was there, and came after it had claimed its pages, would
-    // have none until it is loaded anew.
-    if (registration.active && !container?.controller) say(registration.active, { type: "CLAIM" });
+    if (registration.active && !container?.controller) void askFor(registration.active);
     if (watched.has(registration)) return;
     watched.add(registration);
     if (registration.waiting) void offer(registration.waiting);
@@ -108,6 +106,14 @@ export function createWorkerSide(parts: WorkerParts) {
     registration.addEventListener("updatefound", () => {
       if (registration.installing) follow(registration.installing);
     });
+  }
+
+  /**
+   * A page that was asked for before the worker was there, and came after it had claimed its pages, would have
+   * none until it is loaded anew. Another build's would have the page reloaded: that is the person's to say.
+   */
+  async function askFor(worker: ServiceWorker): Promise<void> {
+    if ((await buildOf(worker)) === parts.build && !container?.controller) say(worker, { type: "CLAIM" });
   }
 
   function follow(worker: ServiceWorker): void {
