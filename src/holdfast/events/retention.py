@@ -24,6 +24,8 @@ from holdfast.store.port import Store, Tx
 log = structlog.get_logger(__name__)
 
 LOOK_S: Final = 3600.0
+AGAIN_S: Final = 5.0
+"""When it is tried again while the store or the disk refuses, or the applier has not begun."""
 DAY_S: Final = 86_400.0
 
 
@@ -41,13 +43,18 @@ class Retention:
         self._days = days
 
     async def run(self) -> None:
-        """Look once an hour, until cancelled. What is under way then is finished first: each step is safe."""
+        """Look once an hour, until cancelled; a journal that closes ends what is under way at a safe step."""
         while self._days is not None:
+            wait_s = LOOK_S
             try:
                 await self.turn()
             except HoldfastError as later:
-                log.warning("archiving waits", reason=later.message)
-            await asyncio.sleep(LOOK_S)
+                log.debug("archiving waits", reason=later.message)
+                wait_s = AGAIN_S
+            except Exception:
+                # A fault of ours must not end this for good; it is loud and tried again.
+                log.exception("archiving failed")
+            await asyncio.sleep(wait_s)
 
     async def turn(self) -> list[str]:
         """Archive what may go; the names of those segments. Raises Unavailable: nothing is lost then."""

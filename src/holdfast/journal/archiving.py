@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -31,11 +31,14 @@ log = structlog.get_logger(__name__)
 _CHUNK: Final = 1 << 20
 
 
-def archive_sealed(folder: Path, disk: Disk, reader: Reader, before: str, through: int) -> list[str]:
+def archive_sealed(
+    folder: Path, disk: Disk, reader: Reader, before: str, through: int, stops: Callable[[], bool]
+) -> list[str]:
     """Archive the segments that were sealed before a time (RFC 3339 UTC) and end at or before a position.
 
-    The names of those that went. A damaged one stays where it is; so does everything while an earlier one's
-    file is not in the archive, for then its volume is not there. Raises Unavailable when the disk refuses.
+    The names of those that went; `stops` is asked before each. A damaged one stays where it is; so does
+    everything while an earlier one's file is not in the archive, for then its volume is not there. Raises
+    Unavailable when the disk refuses.
     """
     places = reader.places
     ready = [place for place in _old(places, before) if place.last <= through and _is_whole(place, reader)]
@@ -50,6 +53,8 @@ def archive_sealed(folder: Path, disk: Disk, reader: Reader, before: str, throug
         archive.tidy(folder, disk)
         make_folder(folder / archive.FOLDER, disk)
         for place, header in ((place, _header(place.path)) for place in ready):
+            if stops():
+                break
             if header is None:
                 continue
             _put_note(folder, disk, place, header)

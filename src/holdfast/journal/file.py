@@ -188,10 +188,11 @@ class FileJournal:
             with contextlib.suppress(OSError):  # every frame in it was synced
                 self._disk.close(self._fd)
             self._fd = None
-        self._reader.close()
-        if self._lock_fd is not None:  # closed twice, its number could be another file's by now
-            os.close(self._lock_fd)
-            self._lock_fd = None
+        with self._rewriting:  # the next process must not find a segment half-way
+            self._reader.close()
+            if self._lock_fd is not None:  # closed twice, its number could be another file's by now
+                os.close(self._lock_fd)
+                self._lock_fd = None
 
     # Beside the port: this engine's own process can say at once that there is something to read.
 
@@ -210,7 +211,8 @@ class FileJournal:
     def archive(self, before: str, through: int) -> list[str]:
         """Archive segments that were sealed before a time and end by a position. Not on the loop."""
         with self._rewriting:
-            return archive_sealed(self._folder, self._disk, self._reader, before, through)
+            stops = lambda: self._closing  # noqa: E731
+            return archive_sealed(self._folder, self._disk, self._reader, before, through, stops)
 
     @property
     def active_is_empty(self) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import shutil
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from holdfast.core.clock import ManualClock
-from holdfast.core.errors import Corrupt, Unavailable
+from holdfast.core.errors import Conflict, Corrupt, Unavailable
 from holdfast.journal import archive
 from holdfast.journal.erasing import Wanted
 from holdfast.journal.file import FileJournal
@@ -98,6 +100,36 @@ async def test_what_is_young_not_finished_or_damaged_stays_where_it_is(folder: P
     assert at_hand(folder) == names[1:2]
     assert len(everything(journal)) == 15
     journal.close()
+
+
+async def test_a_journal_that_closes_ends_archiving_between_two_segments_and_lets_go_only_then(
+    folder: Path,
+) -> None:
+    held: list[bool] = []
+
+    class Watched(QuickDisk):
+        def unlink(self, path: Path) -> None:
+            if path.name in names and len(held) == 0:
+                closing = threading.Thread(target=journal.close)
+                closing.start()
+                while not journal._closing:
+                    time.sleep(0.001)
+                with pytest.raises(Conflict):
+                    FileJournal(folder, disk=QuickDisk())
+                held.append(True)
+                threads.append(closing)
+            super().unlink(path)
+
+    threads: list[threading.Thread] = []
+    names = at_hand(folder)
+    journal = FileJournal(folder, disk=Watched())
+    assert journal.archive(LATER, 16) == names[:1]
+    for each in threads:
+        each.join(20.0)
+    assert held == [True]
+    again = FileJournal(folder, disk=QuickDisk())
+    assert len(everything(again)) == 16
+    again.close()
 
 
 class _PowerCut(BaseException):
