@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from holdfast.learning.demo import PASSWORD
 from tests.browser.admin import chromium_at, heading, portal_at
 from tests.browser.learner import PATIENCE_MS, faults_seen_by_axe, overflow_px, sign_in
 from tests.served import Served, completed
@@ -112,6 +113,27 @@ def test_axe_finds_nothing_serious_on_any_page(olu: Page, served: Served, scheme
         if "HOLDFAST_PICTURES" in os.environ and scheme == "light":
             olu.screenshot(path=PICTURES / f"operator-{place}.png")
     assert {place: faults for place, faults in found.items() if faults} == {}
+
+
+def test_a_person_changes_their_password_and_only_their_other_devices_are_out(
+    olu: Page, served: Served
+) -> None:
+    old = served.client("olu")
+    olu.get_by_role("link", name="Olu Operator").click()
+    heading(olu, "Your account")
+    form = olu.locator("form")
+    for current, role, words in (
+        ("a wrong one", "alert", "The password you have now is another one."),
+        (PASSWORD, "status", "Your password is changed. Other devices ask for the new one."),
+    ):
+        form.get_by_label("Password now").fill(current)
+        form.get_by_label(re.compile("^New password")).fill("a longer password")
+        form.get_by_role("button", name="Change password").click()
+        expect(form.locator(f'[role="{role}"]')).to_have_text(words)
+    assert old.get("/api/auth/session").status_code == 401
+    old.close()
+    assert faults_seen_by_axe(olu) == []
+    open_place(olu, served, "ledger")
 
 
 def test_no_page_is_wider_than_a_small_telephone(olu: Page, served: Served) -> None:

@@ -30,6 +30,7 @@ export function App({ portal }: { portal: Portal }) {
   );
 }
 
+const AccountPage = later(() => import("./account").then((module) => module.AccountPage));
 const AdminPages = later(() => import("./admin/index").then((module) => module.default));
 const CoursePage = later(() => import("./course").then((module) => module.CoursePage));
 const LessonPage = later(() => import("./lesson").then((module) => module.LessonPage));
@@ -138,6 +139,7 @@ function Pages({ principal }: { principal: Principal }) {
       {runs ? administration : []}
       {operates ? operation : []}
       <Route path="/waiting" component={WaitingPage} />
+      <Route path="/account" component={AccountPage} />
       <Route path="/staff" component={StaffPage} />
       <Route default component={NoSuchPage} />
     </Router>
@@ -157,7 +159,9 @@ function Person({ principal }: { principal: Principal }) {
   return (
     <div class="person">
       <span>
-        {principal.name}
+        <a href="/account" title="Your account">
+          {principal.name}
+        </a>
         {org && <span class="small"> {org.name}</span>}
       </span>
       <Standing />

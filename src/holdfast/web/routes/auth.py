@@ -169,7 +169,7 @@ async def change_password(ask: Ask) -> Answer:
     )
     if not good or stored is None:
         portal.owed.refused(_orgs(who), who.user_id)
-        raise Rejected("current: this is not your password now", hint="Check it; an admin can set a new one.")
+        raise Rejected("the password you have now is another one", hint="An admin can set a new one.")
     _give_back(ask, turns)
     new = await anyio.to_thread.run_sync(passwords.hash_password, body.new, limiter=_limiter())
 
