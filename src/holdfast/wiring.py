@@ -188,7 +188,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
 
     monitor = Monitor(
         (
-            JournalProbe(journal, lambda: portal.applier.ahead_of_journal),
+            JournalProbe(journal, settings.disk_hard_bytes, lambda: portal.applier.ahead_of_journal),
             StoreProbe(store, period_s),
             ApplierProbe(lambda: _reading(portal), clock),
             letters,

@@ -204,7 +204,9 @@ def _archive(places: list[Place]) -> Iterator[Look]:
 
 
 def _space(settings: Settings, places: list[Place]) -> Iterator[Look]:
-    room = os.statvfs(settings.folder)
+    # The marks are on the journal's volume, which need not be the store's.
+    logs = settings.folder / "logs"
+    room = os.statvfs(logs if logs.is_dir() else settings.folder)
     free = room.f_bavail * room.f_frsize
     found = f"{free >> 20:,} MiB are free"
     rate = bytes_a_day(places, time.time())
@@ -216,7 +218,7 @@ def _space(settings: Settings, places: list[Place]) -> Iterator[Look]:
             yield Look("space", "mend", found, "Make room or enlarge the volume within the week.")
             return
     if free < settings.disk_high_bytes:
-        yield Look("space", "mend", found, "See docs/runbooks/journal-at-risk.md.")
+        yield Look("space", "mend", found, "See docs/runbooks/disk-filling.md.")
     elif free < settings.disk_soft_bytes:
         yield Look("space", "look", found, "Analytics wait already: make room.")
     else:

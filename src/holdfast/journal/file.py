@@ -42,6 +42,9 @@ GROUP_EVENTS = 4096
 HEAL_S = 1.0
 """How often a journal that could not write finds out whether it can again."""
 
+SYNCS_S = 60.0
+"""How long a sync says how fast the disk is."""
+
 
 class FileJournal:
     """A journal in a folder of JSONL segments; see `segment` for the format."""
@@ -85,7 +88,8 @@ class FileJournal:
         self._counts = found.counts
         self._fault: str | None = found.fault
         self._failed_groups = 0
-        self._sync_ms: deque[float] = deque(maxlen=512)
+        self._syncs: deque[tuple[float, float]] = deque(maxlen=512)
+        """When each of the last syncs ended, in the clock's ticks, and its milliseconds."""
         self._writing_bytes = 0
         self._too_much = False
         self._closing = False
@@ -152,14 +156,17 @@ class FileJournal:
             room = os.statvfs(self._folder)
             free = room.f_bavail * room.f_frsize
         with self._gate:
-            times = sorted(self._sync_ms)
+            # One slow sync on a quiet portal must not be its condition for days.
+            since_s = self._clock.ticks_s() - SYNCS_S
+            times = sorted(took_ms for ended_s, took_ms in self._syncs if ended_s >= since_s)
             return JournalStats(
                 durable="fsync",
                 head=self._reader.head,
                 bytes=self._reader.size_bytes,
                 segments=self._reader.number,
                 waiting_bytes=self._gathering.size_bytes + self._writing_bytes,
-                sync_p99_ms=times[int(len(times) * 0.99)] if times else None,
+                # Rounded down: one slow sync among a few is not believed.
+                sync_p99_ms=times[int((len(times) - 1) * 0.99)] if len(times) > 1 else None,
                 free_bytes=free,
                 scars=self._reader.scars,
                 failed_groups=self._failed_groups,
@@ -310,7 +317,7 @@ class FileJournal:
         began = time.perf_counter()
         end = self._write_all(fd, [*group.texts, commit], start)
         with self._gate:
-            self._sync_ms.append((time.perf_counter() - began) * 1000)
+            self._syncs.append((self._clock.ticks_s(), (time.perf_counter() - began) * 1000))
             self._end_bytes = end
             self._sha = sha
             segment.add(group.orgs, self._counts)

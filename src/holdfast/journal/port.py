@@ -45,7 +45,7 @@ class JournalStats(NamedTuple):
     waiting_bytes: int
     """Bytes taken in but not yet durable."""
     sync_p99_ms: float | None
-    """Of the last 512 groups."""
+    """Of the last minute's groups, 512 at most; None where there were not two."""
     free_bytes: int | None
     scars: int
     """Lines found damaged since start, kept aside."""

@@ -105,6 +105,8 @@ def test_the_applier_is_judged_by_whether_its_cursor_moves(reading: Reading, sta
         ({"fault": "the journal could not write"}, "down", "could not write"),
         ({"scars": 2}, "degraded", "2 damaged lines"),
         ({"sync_p99_ms": SLOW_SYNC_MS + 1}, "degraded", "p99"),
+        ({"free_bytes": 100 << 20}, "ok", ""),
+        ({"free_bytes": 63 << 20}, "down", "63 MiB are free on the journal's volume: nothing is taken"),
     ],
 )
 def test_the_journal_is_judged_by_its_own_writes(
@@ -113,7 +115,7 @@ def test_the_journal_is_judged_by_its_own_writes(
     journal = MemoryJournal()
     stats: JournalStats = journal.stats()._replace(**change)
     monkeypatch.setattr(journal, "stats", lambda: stats)
-    (outcome,) = JournalProbe(journal).evidence()
+    (outcome,) = JournalProbe(journal, 64 << 20).evidence()
     assert outcome.status == status
     assert word in (outcome.reason or "")
 

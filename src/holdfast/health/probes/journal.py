@@ -19,9 +19,15 @@ class JournalProbe:
     deadline_s = 1.0
     votes = (1, 1)
 
-    def __init__(self, journal: Journal, lacks: Callable[[], int | None] = lambda: None) -> None:
-        """`journal`: the one that is written to. `lacks`: by how many positions the store is ahead of it."""
+    def __init__(
+        self, journal: Journal, hard_bytes: int = 0, lacks: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """`journal`: the one that is written to. `hard_bytes`: with less room intake takes nothing.
+
+        `lacks`: by how many positions the store is ahead of it.
+        """
         self._journal = journal
+        self._hard_bytes = hard_bytes
         self._lacks = lacks
 
     def evidence(self) -> Iterable[Outcome]:
@@ -29,6 +35,10 @@ class JournalProbe:
         stats = self._journal.stats()
         if stats.fault is not None:
             return [Outcome("writes", "down", stats.fault)]
+        if stats.free_bytes is not None and stats.free_bytes < self._hard_bytes:
+            # Nothing is written that could fail, and yet nobody's work is taken any more.
+            reason = f"{stats.free_bytes >> 20} MiB are free on the journal's volume: nothing is taken"
+            return [Outcome("writes", "down", reason)]
         if stats.scars:
             return [Outcome("writes", "degraded", f"{stats.scars} damaged lines are kept aside")]
         if lacks := self._lacks():
