@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,13 @@ from pathlib import Path
 
 import msgspec
 
-data, port, log = (os.environ[f"UNIT_{name}"] for name in ("DATA", "PORT", "LOG"))
+port, log = (os.environ[f"UNIT_{name}"] for name in ("PORT", "LOG"))
+settings = dict(
+    line
+    for path in sorted(Path(os.environ["UNIT_FOLDER"]).glob("holdfast.service.d/*.conf"))
+    for line in re.findall(r"^Environment=([A-Z_]+)=(\S+)$", path.read_text(), re.MULTILINE)
+)
+data = settings.get("HOLDFAST_DATA_DIR", os.environ["UNIT_DATA"])
 note = Path(data) / "run" / "portal.json"
 
 
@@ -21,13 +28,11 @@ def stop() -> None:
     pid = msgspec.json.decode(note.read_bytes())["pid"]
     os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + 30
-    while note.exists():
-        assert time.monotonic() < end, "the portal did not stop"
-        time.sleep(0.05)
     # Its note goes before its locks do.
     while _runs(pid):
         assert time.monotonic() < end, "the portal did not stop"
-        time.sleep(0.05)
+        time.sleep(0.02)
+    assert not note.exists()
 
 
 def _runs(pid: int) -> bool:
@@ -39,17 +44,18 @@ def _runs(pid: int) -> bool:
 
 
 def start() -> None:
-    command = [sys.executable, "-m", "holdfast", "serve", "--data", data, "--port", port]
+    command = ["holdfast", "serve", "--data", data, "--port", port]
     with Path(log).open("a") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
-    Path(f"{log}.pid").write_text(str(process.pid))
     end = time.monotonic() + 60
     while time.monotonic() < end:
         assert process.poll() is None, Path(log).read_text()
         with contextlib.suppress(OSError):
             if urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2).status == 200:
+                pid = msgspec.json.decode(note.read_bytes())["pid"]
+                Path(f"{log}.pid").write_text(str(pid))
                 return
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError("the portal did not answer")
 
 
@@ -58,4 +64,8 @@ def restart() -> None:
     start()
 
 
-{"stop": stop, "start": start, "restart": restart}[sys.argv[1]]()
+def reload() -> None:
+    """Drop-ins are read each time."""
+
+
+{"stop": stop, "start": start, "restart": restart, "daemon-reload": reload}[sys.argv[1]]()
