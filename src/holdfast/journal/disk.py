@@ -141,6 +141,13 @@ def _may_have_grown(fd: int, size: int) -> bool:
         return True
 
 
+def rest_of(parts: list[bytes], wrote: int) -> list[bytes]:
+    """What is left to write; nearly always nothing."""
+    if wrote == sum(map(len, parts)):
+        return []
+    return [b"".join(parts)[wrote:]]
+
+
 def make_folder(folder: Path, disk: Disk) -> None:
     """Make the folder, and its name durable: files are as safe as the folder they are in."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]

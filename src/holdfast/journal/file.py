@@ -26,7 +26,7 @@ from holdfast.core.clock import Clock, SystemClock, rfc3339
 from holdfast.core.errors import HoldfastError, Unavailable
 from holdfast.journal import erasing, gather, segment
 from holdfast.journal.archiving import archive_sealed
-from holdfast.journal.disk import Disk, OsDisk, Unsynced, lock_folder, make_folder
+from holdfast.journal.disk import Disk, OsDisk, Unsynced, lock_folder, make_folder, rest_of
 from holdfast.journal.gather import Gathering, Group
 from holdfast.journal.port import NOTHING_ERASED, Counts, Erased, Finding, JournalStats, Slice
 from holdfast.journal.reader import Reader
@@ -335,7 +335,7 @@ class FileJournal:
                 if wrote == 0:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - as the disk would
                 at += wrote
-                parts = _after(parts, wrote)
+                parts = rest_of(parts, wrote)
         except Unsynced as fault:
             self._abandon(fd, start)
             raise Unavailable(
@@ -394,10 +394,3 @@ class FileJournal:
         old, self._fd, self._end_bytes = self._fd, fd, end
         with contextlib.suppress(OSError):  # every frame in it was synced
             self._disk.close(old)
-
-
-def _after(parts: list[bytes], wrote: int) -> list[bytes]:
-    """What is left to write; nearly always nothing."""
-    if wrote == sum(map(len, parts)):
-        return []
-    return [b"".join(parts)[wrote:]]
