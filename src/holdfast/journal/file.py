@@ -16,7 +16,6 @@ import os
 import threading
 import time
 from asyncio import get_running_loop
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from holdfast.journal import erasing, gather, segment
 from holdfast.journal.archiving import archive_sealed
 from holdfast.journal.disk import Disk, OsDisk, Unsynced, lock_folder, make_folder, rest_of
 from holdfast.journal.gather import Gathering, Group
+from holdfast.journal.pace import Pace
 from holdfast.journal.port import NOTHING_ERASED, Counts, Erased, Finding, JournalStats, Slice
 from holdfast.journal.reader import Reader
 from holdfast.journal.record import Event
@@ -41,9 +41,6 @@ GROUP_EVENTS = 4096
 
 HEAL_S = 1.0
 """How often a journal that could not write finds out whether it can again."""
-
-SYNCS_S = 60.0
-"""How long a sync says how fast the disk is."""
 
 
 class FileJournal:
@@ -88,8 +85,7 @@ class FileJournal:
         self._counts = found.counts
         self._fault: str | None = found.fault
         self._failed_groups = 0
-        self._syncs: deque[tuple[float, float]] = deque(maxlen=512)
-        """When each of the last syncs ended, in the clock's ticks, and its milliseconds."""
+        self._pace = Pace()
         self._writing_bytes = 0
         self._too_much = False
         self._closing = False
@@ -156,17 +152,13 @@ class FileJournal:
             room = os.statvfs(self._folder)
             free = room.f_bavail * room.f_frsize
         with self._gate:
-            # One slow sync on a quiet portal must not be its condition for days.
-            since_s = self._clock.ticks_s() - SYNCS_S
-            times = sorted(took_ms for ended_s, took_ms in self._syncs if ended_s >= since_s)
             return JournalStats(
                 durable="fsync",
                 head=self._reader.head,
                 bytes=self._reader.size_bytes,
                 segments=self._reader.number,
                 waiting_bytes=self._gathering.size_bytes + self._writing_bytes,
-                # Rounded down: one slow sync among a few is not believed.
-                sync_p99_ms=times[int((len(times) - 1) * 0.99)] if len(times) > 1 else None,
+                sync_p99_ms=self._pace.p99_ms(self._clock.ticks_s()),
                 free_bytes=free,
                 scars=self._reader.scars,
                 failed_groups=self._failed_groups,
@@ -317,7 +309,7 @@ class FileJournal:
         began = time.perf_counter()
         end = self._write_all(fd, [*group.texts, commit], start)
         with self._gate:
-            self._syncs.append((self._clock.ticks_s(), (time.perf_counter() - began) * 1000))
+            self._pace.took((time.perf_counter() - began) * 1000, self._clock.ticks_s())
             self._end_bytes = end
             self._sha = sha
             segment.add(group.orgs, self._counts)

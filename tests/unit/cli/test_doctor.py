@@ -74,7 +74,7 @@ def test_production_without_secure_cookies_is_looked_at(folder: Path) -> None:
 def test_too_little_room_must_be_mended(folder: Path) -> None:
     found = looked(folder, disk_high_bytes=1 << 62, disk_soft_bytes=1 << 62)["space"]
     assert found.verdict == "mend"
-    assert "journal-at-risk" in found.mend
+    assert "disk-filling" in found.mend
 
 
 def place(folder: Path, name: str, begun_s: float, size: int) -> Place:
