@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { nameOf } from "../outbox/name";
 import { fakeCaches } from "../wire/rig";
 import type { Principal } from "../wire/shapes";
@@ -57,6 +57,16 @@ describe("who is here", () => {
     const here = createHere(caches);
     await Promise.all([here.follow(isIn(ADA)), here.follow({ phase: "out" }), here.follow(isIn(CLEO))]);
     expect(await (await caches.match("/here", { cacheName: "holdfast-here" }))?.text()).toBe("highland/cleo");
+  });
+
+  it("is not written anew by a reload: in that moment the worker would find nobody here", async () => {
+    const { caches } = await holding();
+    await createHere(caches).follow(isIn(ADA));
+    const put = vi.spyOn(await caches.open("holdfast-here"), "put");
+    await createHere(caches).follow(isIn(ADA));
+    expect(put).not.toHaveBeenCalled();
+    await createHere(caches).follow(isIn(CLEO));
+    expect(put).toHaveBeenCalledOnce();
   });
 
   it("needs no caches", async () => {

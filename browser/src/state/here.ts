@@ -19,7 +19,9 @@ export function createHere(caches: CacheStorage | undefined): Here {
     if (!caches) return;
     // First the word, so that nothing of theirs is stored while the sweeping goes on.
     const notes = await caches.open(HERE_CACHE);
-    await notes.put(HERE_URL, new Response(markOf(whose)));
+    const said = await notes.match(HERE_URL);
+    // Not written anew where it stands: meanwhile the worker could find nobody here, and drop what it just stored.
+    if ((await said?.text()) !== markOf(whose)) await notes.put(HERE_URL, new Response(markOf(whose)));
     const own = nameOf(whose);
     await sweep((name) => !name.startsWith(`${own}-`));
   }
