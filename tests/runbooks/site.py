@@ -75,7 +75,8 @@ class Site:
             parts = self.olu.get("/api/health").json()["components"]
             return all(each["status"] == "ok" for each in parts.values())
 
-        until(well, 30)
+        # Two slow syncs of a busy machine are said for a minute.
+        until(well, 120)
 
     @contextmanager
     def reading(self, page: str, *degradations: str) -> Iterator[Reading]:

@@ -103,7 +103,7 @@ def test_the_store_is_locked_by_another_program(at: Site) -> None:
         at.work()
         with at.reading("store-read-only.md", "store_read_only") as page:
             page.through("ps -o")
-            assert "applying_behind" in at.named(), "and what waits for it says so"
+            until(lambda: "applying_behind" in at.named(), 30)
             end()
             at.applied()
             page.over()
