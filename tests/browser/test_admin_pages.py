@@ -153,6 +153,7 @@ def test_a_person_is_added_changed_closed_and_opened_again(ben: Page) -> None:
     ben.get_by_label("Account").select_option("closed")
     ben.get_by_role("button", name="Change Kim Possible").click()
     dialog.get_by_role("button", name="Open this person again").click()
+    expect(dialog).to_have_count(0)
     ben.get_by_label("Account").select_option("open")
     expect(ben.get_by_role("button", name="Change Kim Possible")).to_be_visible()
 

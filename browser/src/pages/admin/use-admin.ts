@@ -63,12 +63,15 @@ export function usePaged<T>(key: string, ask: (after?: string) => Promise<Answer
   const { session, health } = usePortal();
   const [state, setState] = useState<Omit<Paged<T>, "more" | "again">>({ next: null, loading: true });
   const turn = useRef(0);
+  // Whoever asks again after a wait means the question that stands then, not the one of their own render.
+  const question = useRef(ask);
+  question.current = ask;
 
   async function load(after?: string): Promise<void> {
     turn.current += 1;
     const mine = turn.current;
     setState(({ problem, ...before }) => ({ ...before, loading: true }));
-    const answer = await ask(after);
+    const answer = await question.current(after);
     if (mine !== turn.current) return;
     if (!answer.ok) {
       const { problem } = answer;
