@@ -129,7 +129,6 @@ def test_an_assignment_kept_while_the_portal_was_down_survives_a_reload(ben: Pag
     assert len(journal_lines(served, "course.assigned")) == 3  # the demo's own two, and this one
 
 
-@pytest.mark.skip(reason="under load, now and then, the people do not come from the device: not known why")
 def test_a_new_assignment_is_begun_after_a_reload_without_a_network(ben: Page, served: Served) -> None:
     enrol(served, 3)
     before = len(journal_lines(served, "course.assigned"))

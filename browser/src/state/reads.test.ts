@@ -48,6 +48,25 @@ describe("what the server last said", () => {
     leave();
   });
 
+  it("is asked for again by itself, ever later, while there is nothing to show on screen", async () => {
+    const { courses, reads } = open();
+    courses.mockResolvedValue(failed(unreachable("no answer")));
+    const leave = reads.watch(reads.courses());
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(courses).toHaveBeenCalledTimes(5);
+    await reads.courses().load();
+    courses.mockResolvedValue(list("first"));
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(courses).toHaveBeenCalledTimes(6);
+    leave();
+
+    const left = open();
+    left.courses.mockResolvedValueOnce(failed(unreachable("no answer")));
+    left.reads.watch(left.reads.courses())();
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(left.courses).toHaveBeenCalledTimes(1);
+  });
+
   it("is not replaced by an older answer that comes late", async () => {
     const { courses, reads } = open();
     const read = reads.courses();

@@ -40,6 +40,7 @@ export function createReads(calls: Calls, clock: Clock, onSignedOut: () => void)
     if (before) return before as Read<T>;
     const shown = signal<Shown<T>>({ loading: false });
     let asked = 0;
+    let failures = 0;
     const read: Read<T> = {
       shown,
       async load() {
@@ -50,6 +51,7 @@ export function createReads(calls: Calls, clock: Clock, onSignedOut: () => void)
         // Answers may overtake each other: only the last question's counts.
         if (mine !== asked) return;
         if (answer.ok) {
+          failures = 0;
           const { value, asOf, fromDevice } = answer;
           shown.value = {
             value,
@@ -58,13 +60,26 @@ export function createReads(calls: Calls, clock: Clock, onSignedOut: () => void)
             loading: false,
           };
         } else {
-          shown.value = { ...shown.peek(), problem: answer.problem, loading: false };
-          if (answer.problem.family === "signIn") onSignedOut();
+          const { problem } = answer;
+          shown.value = { ...shown.peek(), problem, loading: false };
+          if (problem.family === "signIn") onSignedOut();
+          else if (problem.family !== "refused") lookAgain();
         }
       },
     };
     known.set(key, read);
     return read;
+
+    /** A page that has nothing to show does not wait for somebody to press: the device may have it a moment later. */
+    function lookAgain(): void {
+      const ms = LOOK_AGAIN_AFTER_MS[failures];
+      if (ms === undefined || shown.peek().value !== undefined) return;
+      failures += 1;
+      clock.after(ms, () => {
+        const { value, loading } = shown.peek();
+        if (onScreen.has(read) && value === undefined && !loading) void read.load();
+      });
+    }
   }
 
   return {
