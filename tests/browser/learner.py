@@ -11,7 +11,7 @@ from typing import Any, Final
 from playwright.sync_api import Page, expect
 
 from holdfast.learning.demo import PASSWORD
-from tests.served import Served
+from tests.served import Served, until
 
 PATIENCE_MS: Final = 20_000
 FLAGS: Final = [
@@ -79,7 +79,7 @@ def completed_while_the_portal_is_down(page: Page, served: Served, lesson: str =
 
 def reads_without_a_network(page: Page) -> None:
     """Wait until the worker answers this page; what is read from then on is there offline, too."""
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    until(lambda: page.evaluate("navigator.serviceWorker.controller !== null"), 60.0)
 
 
 def sign_out(page: Page) -> None:

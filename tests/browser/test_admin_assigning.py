@@ -23,7 +23,7 @@ from tests.browser.admin import (
     newest_act,
 )
 from tests.browser.learner import journal_lines, reads_without_a_network, sign_out
-from tests.served import Served, completed
+from tests.served import Served, completed, until
 
 pytestmark = pytest.mark.browser
 
@@ -48,13 +48,11 @@ def choose_all_of_them(page: Page, count: int) -> None:
 
 def on_this_device(page: Page, *paths: str) -> None:
     """Wait until the worker has stored the answers at these addresses."""
-    page.wait_for_function(
-        """async (paths) => {
-            const held = await Promise.all(paths.map((path) => caches.match(path, {ignoreVary: true})));
-            return held.every(Boolean);
-        }""",
-        arg=list(paths),
-    )
+    held = """async (paths) => {
+        const held = await Promise.all(paths.map((path) => caches.match(path, {ignoreVary: true})));
+        return held.every(Boolean);
+    }"""
+    until(lambda: page.evaluate(held, list(paths)), 30.0)
 
 
 def test_everybody_who_fits_a_search_is_assigned_a_course_in_one_event(ben: Page, served: Served) -> None:
@@ -159,9 +157,8 @@ def test_a_new_assignment_is_begun_after_a_reload_without_a_network(ben: Page, s
     assert len(journal_lines(served, "course.assigned")) == before + 1
     sign_out(ben)
     expect(ben.get_by_label("Password")).to_be_visible()
-    ben.wait_for_function(
-        "async () => !(await caches.keys()).some((name) => /^holdfast-[0-9a-f]{16}-/.test(name))"
-    )
+    kept = "async () => (await caches.keys()).some((name) => /^holdfast-[0-9a-f]{16}-/.test(name))"
+    until(lambda: not ben.evaluate(kept), 30.0)
 
 
 def test_what_is_on_the_server_and_waits_to_be_applied_is_called_that(ben: Page, served: Served) -> None:

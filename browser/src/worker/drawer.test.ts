@@ -2,13 +2,15 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { nameOf } from "../outbox/name";
 import { fakeCaches } from "../wire/rig";
 import { HERE_CACHE, HERE_URL, markOf } from "../wire/worker-words";
-import { drawerOf, whoIsHere } from "./drawer";
+import { drawerOf as drawerWith, whoIsHere } from "./drawer";
 
 const ADA = { orgId: "tidewater", userId: "ada" };
 const CLEO = { orgId: "highland", userId: "cleo" };
 const PATH = "http://portal.test/api/client/courses";
 const HERE_AT = `http://portal.test${HERE_URL}`;
 const NOW = Date.parse("2031-05-01T12:00:00Z");
+const drawerOf = (whose: typeof ADA, shelf: "reads" | "figures", now: () => number) =>
+  drawerWith(whose, shelf, now, async () => {});
 const answer = (whose = ADA) => new Response("[]", { headers: { "X-Holdfast-Principal": markOf(whose) } });
 
 describe("a person's drawer", () => {
@@ -38,6 +40,19 @@ describe("a person's drawer", () => {
     expect(await whoIsHere()).toEqual(ADA);
     expect(await drawerOf(CLEO, "reads", () => NOW).keep(PATH, answer(CLEO), false)).toBe(false);
     expect(Object.keys(world.held())).toEqual([HERE_CACHE]);
+  });
+
+  it("holds what came before its person was said to be here", async () => {
+    const drawer = drawerWith(
+      CLEO,
+      "reads",
+      () => NOW,
+      async (ms) => {
+        if (ms > 100) await enter(CLEO);
+      },
+    );
+    expect(await drawer.keep(PATH, answer(CLEO), false)).toBe(true);
+    expect(await drawer.held(PATH)).toBeDefined();
   });
 
   it("shows nothing that says it is somebody else's", async () => {

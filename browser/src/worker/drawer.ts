@@ -22,13 +22,24 @@ export interface Drawer {
   drop(url: string): Promise<void>;
 }
 
-export function drawerOf(whose: Whose, shelf: keyof typeof MOST, now: () => number): Drawer {
+/** A page reads as soon as it knows who is here, and may say so in the caches a moment after the answer. */
+const ARRIVING_MS = [0, 50, 200, 1_000, 3_000];
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+export function drawerOf(whose: Whose, shelf: keyof typeof MOST, now: () => number, sleep = pause): Drawer {
   const mark = markOf(whose);
   const names = cachesOf(nameOf(whose));
   const isHere = async () => {
     const here = await whoIsHere();
     return here !== undefined && markOf(here) === mark;
   };
+  async function arrives(): Promise<boolean> {
+    for (const ms of ARRIVING_MS) {
+      if (ms > 0) await sleep(ms);
+      if (await isHere()) return true;
+    }
+    return false;
+  }
   // The server's `Vary` names what a page can't choose; whose an answer is stands in its own header.
   const find = (name: string, url: string) => caches.match(url, { cacheName: name, ignoreVary: true });
 
@@ -38,7 +49,7 @@ export function drawerOf(whose: Whose, shelf: keyof typeof MOST, now: () => numb
   }
 
   async function keep(url: string, answer: Response, pin: boolean): Promise<boolean> {
-    if (!(await isHere())) return false;
+    if (!(await arrives())) return false;
     const pinned = pin || (await find(names.kept, url)) !== undefined;
     const name = pinned ? names.kept : names[shelf];
     try {
