@@ -82,7 +82,7 @@ class _Twin(NamedTuple):
 
     at: int
     event: Event
-    done: asyncio.Future[int] | None
+    write: _Write | None
     """None when the like is in the same batch."""
 
 
@@ -95,6 +95,11 @@ class _Write(NamedTuple):
     def digest(self, org: str, event_id: str) -> int:
         """The digest of one of its events."""
         return next(each.digest for each in self.events if each.id == event_id and each.org == org)
+
+    def position(self, org: str, event_id: str) -> int:
+        """The position of one of its events, once it is on the disk."""
+        at = next(at for at, each in enumerate(self.events) if each.id == event_id and each.org == org)
+        return self.done.result() + at
 
 
 class _Work:
@@ -262,7 +267,7 @@ class Intake:
         elif known:
             work.receipts[at] = Receipt(event.id, "duplicate", position_text(known[1]), self._durable)
         elif flight or key in seen:
-            work.twins.append(_Twin(at, event, flight.done if flight else None))
+            work.twins.append(_Twin(at, event, flight))
         else:
             seen[key] = event.digest
             work.fresh.append(event)
@@ -322,12 +327,16 @@ class Intake:
             self._window.note_conflict(event.org, event.id, event.digest)
 
     async def _join(self, twin: _Twin, work: _Work) -> None:
-        if twin.done is not None:
-            await asyncio.shield(twin.done)
-        known = self._window.get(twin.event.org, twin.event.id)
-        if known is None:
+        org, event_id = twin.event.org, twin.event.id
+        if twin.write is not None:
+            await asyncio.shield(twin.write.done)
+            # Not by the window: what came meanwhile may have pushed it out again.
+            position = twin.write.position(org, event_id)
+        elif (known := self._window.get(org, event_id)) is not None:
+            position = known[1]
+        else:
             raise Unavailable("the write this event waited for failed", code="unknown_outcome", retry_s=1.0)
-        work.receipts[twin.at] = Receipt(twin.event.id, "duplicate", position_text(known[1]), self._durable)
+        work.receipts[twin.at] = Receipt(event_id, "duplicate", position_text(position), self._durable)
 
 
 def _kept_seqs(batch: Batch, answers: Sequence[Receipt]) -> list[int]:
