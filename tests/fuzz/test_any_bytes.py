@@ -196,6 +196,8 @@ def test_any_bytes_at_all_for_long(portal: Served, pieces: list[bytes]) -> None:
 @example(**asking("olu", b"GET", b"/api/admin/offline/deadletters/a.%00"))
 @example(**asking("olu", b"GET", b"/api/admin/offline/deadletters/a." + b"f" * 200))
 @example(**asking("olu", b"GET", b"/api/admin/offline/deadletters/a\xff"))
+@example(**asking("anybody", b"GET", b"/api/health/stream"))
+@example(**asking("ada", b"HEAD", b"/api/health/stream"))
 def test_any_request_to_any_address(portal: Served, proofs: Proofs, **asked: Any) -> None:  # noqa: ANN401
     require_an_answer(portal, proofs, asked)
 

@@ -76,6 +76,8 @@ def _whole(data: bytes) -> bool:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             return len(body) >= int(value)
+        if name.lower() == b"content-type" and value.strip().startswith(b"text/event-stream"):
+            return True  # it goes on for as long as somebody listens: its head is the answer
     return head.startswith((b"HTTP/1.1 204", b"HTTP/1.1 304"))
 
 
