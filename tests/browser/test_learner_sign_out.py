@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from holdfast.learning.demo import PASSWORD
 from tests.browser.learner import (
     ADA,
     BROKEN_STORAGE,
@@ -163,6 +164,26 @@ def test_a_screen_locked_offline_stays_locked_after_a_restart_and_ends_the_sessi
     page.goto(served.url)
     expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
     expect(page.get_by_text("Reading the tide")).to_have_count(0)
+
+
+def test_who_types_while_the_server_hears_of_the_sign_out_keeps_their_place(
+    page: Page, served: Served
+) -> None:
+    sign_in(page, served)
+    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    served.kill()
+    sign_out(page)
+    expect(page.get_by_text("The server does not know yet.")).to_be_visible()
+    page.get_by_label(re.compile("e-?mail", re.IGNORECASE)).fill(CLEO)
+    password = page.get_by_label("Password")
+    password.fill(PASSWORD[:4])
+    served.start()
+    # The page's title changes now; a heading that took the focus would swallow the rest and the Enter.
+    expect(page.get_by_role("heading", level=1)).to_have_text("Signed out", timeout=3 * PATIENCE_MS)
+    expect(password).to_be_focused()
+    page.keyboard.type(PASSWORD[4:])
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("0 of 5 lessons complete")).to_be_visible()
 
 
 def test_a_session_that_ended_meanwhile_leaves_the_work_waiting_for_its_person(
