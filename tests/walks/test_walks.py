@@ -70,9 +70,10 @@ def test_walk_2_a_bulk_assignment_is_one_event_and_refuses_learners_of_other_org
         assert ledger_row(olu)["accepted"] == before["accepted"] + 1, "one event, however many learners"
         rows = ben.get("/api/admin/assignments", params={"limit": "500"}).json()["items"]
         assert {row["userId"] for row in rows if row["note"] == "For Monday"} == set(ids)
-        # The same id again is the same assignment, and its answer is the same.
+        # The same id again is the same assignment, and its answer is the same; its receipt says so.
         again = ben.post(path, json=asked, headers={"Prefer": "wait=10"})
-        assert (again.status_code, again.json()) == (200, answer.json())
+        receipt = {**answer.json()["receipt"], "status": "duplicate"}
+        assert (again.status_code, again.json()) == (200, {**answer.json(), "receipt": receipt})
         assert ben.get("/api/admin/assignments", params={"limit": "500"}).json()["items"] == rows
         other = ben.post(path, json={**asked, "note": "For Tuesday"})
         assert (other.status_code, other.json()["code"]) == (409, "conflict")

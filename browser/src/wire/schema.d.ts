@@ -1151,14 +1151,14 @@ export interface components {
         };
         /**
          * Assigned
-         * @description What assigning did (200), or the receipt of what is still to be done (202).
+         * @description The event's receipt, with what it did (200) or alone while that is still to be done (202).
          *
          *         `already`: learners who had the course before. `refused`: who could not be given it, and why.
          */
         Assigned: {
             already?: number;
             assigned?: number;
-            receipt?: components["schemas"]["Taken"];
+            receipt: components["schemas"]["Taken"];
             refused?: components["schemas"]["Refused"][];
         };
         /**
@@ -2607,7 +2607,7 @@ export interface components {
         };
         /**
          * Taken
-         * @description The receipt of an event whose effect did not show in time.
+         * @description The receipt of the event: the id it came with, and that it is on disk.
          */
         Taken: {
             durable: string | null;
@@ -2706,13 +2706,13 @@ export interface components {
         };
         /**
          * Unassigned
-         * @description What unassigning did (200), or the receipt of what is still to be done (202).
+         * @description The event's receipt, with what it did (200) or alone while that is still to be done (202).
          *
          *         `already`: learners who did not have the course. `refused`: who never was in the org.
          */
         Unassigned: {
             already?: number;
-            receipt?: components["schemas"]["Taken"];
+            receipt: components["schemas"]["Taken"];
             refused?: components["schemas"]["Refused"][];
             unassigned?: number;
         };

@@ -77,13 +77,18 @@ def code(answer: Any) -> tuple[int, str]:  # noqa: ANN401
     return answer.status_code, answer.json()["code"]
 
 
+def did(answer: Any) -> dict[str, Any]:  # noqa: ANN401
+    """What an answer says of an event's effect, beside its receipt."""
+    return {name: each for name, each in answer.json().items() if name != "receipt"}
+
+
 async def test_an_assignment_is_answered_with_what_it_did(school: School) -> None:
     first = await school.assign("ada", "cleo", dueAt="2026-12-01T00:00:00+01:00", note="soon")
     assert first.status_code == 200
     reason = "not an active member of this org"
-    assert first.json() == {"assigned": 1, "already": 0, "refused": [{"userId": "cleo", "reason": reason}]}
+    assert did(first) == {"assigned": 1, "already": 0, "refused": [{"userId": "cleo", "reason": reason}]}
     second = await school.assign("ada", "abe", orgId="tide")
-    assert second.json() == {"assigned": 1, "already": 1, "refused": []}
+    assert did(second) == {"assigned": 1, "already": 1, "refused": []}
     listed = (await school.client.get("/api/admin/assignments?courseId=knots&limit=1")).json()
     assert [each["userId"] for each in listed["items"]] == ["abe"]
     rest = await school.client.get(f"/api/admin/assignments?after={listed['next']}")
@@ -94,7 +99,21 @@ async def test_the_same_request_twice_has_one_effect_and_one_answer(school: Scho
     event_id = uuid7()
     answers = [await school.assign("ada", "abe", id=event_id) for _ in range(2)]
     answers.append(await school.assign("abe", "ada", id=event_id.upper()))
-    assert [each.json() for each in answers] == [{"assigned": 2, "already": 0, "refused": []}] * 3
+    assert [did(each) for each in answers] == [{"assigned": 2, "already": 0, "refused": []}] * 3
+
+
+async def test_every_answer_about_an_assignment_names_the_event_by_its_receipt(school: School) -> None:
+    for act in ("assign", "unassign"):
+        event_id = uuid7()
+        body = {"id": event_id.upper(), "userIds": ["ada"]}
+        path = f"/api/admin/courses/knots/{act}"
+        answers = [await school.post(path, body, prefer="wait=10") for _ in range(2)]
+        first, again = (each.json()["receipt"] for each in answers)
+        assert [each.status_code for each in answers] == [200, 200]
+        assert first["id"] == again["id"] == event_id
+        assert (first["status"], again["status"]) == ("accepted", "duplicate")
+        assert (first["durable"], first["position"]) == (again["durable"], again["position"])
+        assert (first["durable"], len(first["position"])) == ("fsync", 16)
 
 
 async def test_the_same_id_for_other_learners_is_a_conflict(school: School) -> None:
@@ -107,7 +126,7 @@ async def test_unassigning_says_what_it_did(school: School) -> None:
     await school.assign("ada")
     body = {"id": uuid7(), "userIds": ["ada", "abe"]}
     answer = await school.post("/api/admin/courses/knots/unassign", body, prefer="wait=10")
-    assert answer.json() == {"unassigned": 1, "already": 1, "refused": []}
+    assert did(answer) == {"unassigned": 1, "already": 1, "refused": []}
     assert (await school.client.get("/api/admin/assignments")).json() == {"items": [], "next": None}
 
 
@@ -179,10 +198,12 @@ async def test_another_orgs_assigning_is_not_told(school: School) -> None:
 
 
 async def test_what_is_not_applied_in_time_is_answered_with_its_receipt(still: School) -> None:
-    answer = await still.assign("ada", prefer="wait=0")
+    event_id = uuid7()
+    answer = await still.assign("ada", id=event_id, prefer="wait=0")
     assert answer.status_code == 202
     receipt = answer.json()["receipt"]
     assert list(answer.json()) == ["receipt"]
+    assert receipt["id"] == event_id
     assert (receipt["status"], receipt["durable"], len(receipt["position"])) == ("accepted", "fsync", 16)
 
 

@@ -82,7 +82,7 @@ class Assign(Unassign):
 
 
 class Taken(Said):
-    """The receipt of an event whose effect did not show in time."""
+    """The receipt of the event: the id it came with, and that it is on disk."""
 
     id: str
     status: str
@@ -91,27 +91,27 @@ class Taken(Said):
 
 
 class Assigned(Said):
-    """What assigning did (200), or the receipt of what is still to be done (202).
+    """The event's receipt, with what it did (200) or alone while that is still to be done (202).
 
     `already`: learners who had the course before. `refused`: who could not be given it, and why.
     """
 
+    receipt: Taken
     assigned: int | UnsetType = UNSET
     already: int | UnsetType = UNSET
     refused: list[Refused] | UnsetType = UNSET
-    receipt: Taken | UnsetType = UNSET
 
 
 class Unassigned(Said):
-    """What unassigning did (200), or the receipt of what is still to be done (202).
+    """The event's receipt, with what it did (200) or alone while that is still to be done (202).
 
     `already`: learners who did not have the course. `refused`: who never was in the org.
     """
 
+    receipt: Taken
     unassigned: int | UnsetType = UNSET
     already: int | UnsetType = UNSET
     refused: list[Refused] | UnsetType = UNSET
-    receipt: Taken | UnsetType = UNSET
 
 
 async def list_all(ask: Ask) -> AssignmentPage:
@@ -150,8 +150,9 @@ async def assign(ask: Ask) -> Answer:
         body["note"] = ask.body.note
     receipt, result = await _declare(ask, "course.assigned", body)
     if result is None:
-        return Answer(Assigned(receipt=_taken(receipt)), status=202)
-    return Answer(Assigned(assigned=result.changed, already=result.already, refused=result.refused))
+        return Answer(Assigned(receipt=receipt), status=202)
+    did, already, refused = result
+    return Answer(Assigned(receipt=receipt, assigned=did, already=already, refused=refused))
 
 
 async def unassign(ask: Ask) -> Answer:
@@ -159,11 +160,12 @@ async def unassign(ask: Ask) -> Answer:
     body = {"courseId": ask.path["course_id"], "userIds": sorted(ask.body.user_ids)}
     receipt, result = await _declare(ask, "course.unassigned", body)
     if result is None:
-        return Answer(Unassigned(receipt=_taken(receipt)), status=202)
-    return Answer(Unassigned(unassigned=result.changed, already=result.already, refused=result.refused))
+        return Answer(Unassigned(receipt=receipt), status=202)
+    did, already, refused = result
+    return Answer(Unassigned(receipt=receipt, unassigned=did, already=already, refused=refused))
 
 
-async def _declare(ask: Ask, kind: str, body: dict[str, Any]) -> tuple[Receipt, AssignmentResult | None]:
+async def _declare(ask: Ask, kind: str, body: dict[str, Any]) -> tuple[Taken, AssignmentResult | None]:
     """Hand the event to intake and wait for its effect as long as the caller wants to."""
     org, event_id = ask.my_org, ask.body.id.lower()
     if ask.body.org_id is not None and ask.body.org_id != org:
@@ -193,7 +195,7 @@ async def _declare(ask: Ask, kind: str, body: dict[str, Any]) -> tuple[Receipt, 
         result = None
     if isinstance(result, Rejected):
         raise result
-    return receipt, result
+    return _taken(receipt), result
 
 
 def _refuse_bulk_while_busy(ask: Ask, org: str) -> None:
