@@ -156,6 +156,95 @@ describe("the session of a page", () => {
   });
 });
 
+describe("an answer that was on its way while another tab signed in or out", () => {
+  /** Two tabs of Ada's, of which the first has just asked who is here. */
+  async function twoTabs() {
+    const { calls, tab } = open();
+    const second = tab();
+    await second.signIn("ada", "secret");
+    const first = tab();
+    calls.session.mockResolvedValueOnce(yes(sessionOf("ada")));
+    await first.ask();
+    let answer: (late: Answer<Session>) => void = () => {};
+    calls.session.mockReturnValueOnce(
+      new Promise((resolve) => {
+        answer = resolve;
+      }),
+    );
+    const asked = first.ask();
+    return { calls, tab, first, second, asked, answer: (late: Answer<Session>) => answer(late) };
+  }
+
+  it("unlocks no screen that was locked meanwhile, and forgets no sign-out that is owed", async () => {
+    const { calls, first, second, asked, answer } = await twoTabs();
+    calls.logout.mockResolvedValue(no(unreachable("no answer")));
+    await second.signOut();
+    calls.session.mockResolvedValue(no(unreachable("no answer")));
+    answer(yes(sessionOf("ada")));
+    await asked;
+    expect(first.state.value).toEqual({ phase: "out", farewell: "owed" });
+    expect(first.unsettled()).toBe(true);
+    expect(second.unsettled()).toBe(true);
+  });
+
+  it("brings nobody back whom somebody else has replaced", async () => {
+    const { calls, first, second, asked, answer } = await twoTabs();
+    await second.signOut();
+    await second.signIn("cal", "secret");
+    calls.session.mockResolvedValueOnce(yes(sessionOf("cal")));
+    answer(yes(sessionOf("ada")));
+    await asked;
+    expect(first.owner.value).toMatchObject({ userId: "cal" });
+    expect(second.stillCurrent({ userId: "cal", orgId: "tidewater" })).toBe(true);
+  });
+
+  it("ends nobody's session because the one before had ended", async () => {
+    const { calls, first, second, asked, answer } = await twoTabs();
+    await second.signIn("cal", "secret");
+    calls.session.mockResolvedValueOnce(yes(sessionOf("cal")));
+    answer(no(signedOut));
+    await asked;
+    expect(first.state.value.phase).toBe("in");
+    expect(first.owner.value).toMatchObject({ userId: "cal" });
+  });
+
+  it("makes good no other debt than the one it was asked for", async () => {
+    const { calls, tab, second } = await twoTabs();
+    calls.logout.mockResolvedValue(no(unreachable("no answer")));
+    await second.signOut();
+    let answer: (late: Answer<Session>) => void = () => {};
+    calls.session.mockReturnValueOnce(
+      new Promise((resolve) => {
+        answer = resolve;
+      }),
+    );
+    const third = tab();
+    const paying = third.ask();
+    await second.signIn("cal", "secret");
+    await second.signOut();
+    calls.session.mockResolvedValue(no(unreachable("no answer")));
+    answer(yes(sessionOf("cal")));
+    await paying;
+    expect(third.state.value).toEqual({ phase: "out", farewell: "owed" });
+    expect(second.unsettled()).toBe(true);
+  });
+
+  it("is given up, and changes nothing, where the tabs never agree", async () => {
+    const { calls, tab, memory } = open();
+    const first = tab();
+    await first.signIn("ada", "secret");
+    let turns = 0;
+    calls.session.mockImplementation(async () => {
+      turns += 1;
+      memory.set("holdfast.signedIn", `tidewater somebody-${turns}`);
+      return yes(sessionOf("cal"));
+    });
+    await first.ask();
+    expect(turns).toBeLessThan(5);
+    expect(first.owner.value).toMatchObject({ userId: "ada" });
+  });
+});
+
 describe("signing out", () => {
   it("locks the screen at once, and is called done when the server has ended the session", async () => {
     const { calls, tab } = open();

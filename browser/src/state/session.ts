@@ -8,6 +8,7 @@ import { batch, computed, type ReadonlySignal, signal } from "@preact/signals";
 import type { Clock } from "../core/clock";
 import type { Problem } from "../core/problem";
 import type { Calls } from "../wire/calls";
+import type { Answer } from "../wire/client";
 import type { Principal, Session } from "../wire/shapes";
 import type { Keep } from "./keep";
 import { rememberIn } from "./remembered";
@@ -58,6 +59,8 @@ function steady(look: () => Owner | undefined): ReadonlySignal<Owner | undefined
 
 /** A hanging network may take 20 s to fail. A person this device knows need not look at nothing so long. */
 const PATIENCE_MS = 2_500;
+/** How often the server is asked again because another tab changed who is here while it answered. */
+const TRIES = 3;
 
 export type SessionKeeper = ReturnType<typeof createSession>;
 export type SessionCalls = Pick<Calls, "session" | "login" | "logout">;
@@ -97,18 +100,30 @@ export function createSession(calls: SessionCalls, keep: Keep, clock: Clock) {
   }
 
   /**
+   * The server's word on who is here. Undefined when another tab signed somebody in or out while it was on
+   * its way: it may speak of a cookie that is no more, and would unlock what was locked since.
+   */
+  async function word(): Promise<Answer<Session> | undefined> {
+    const known = () => `${keep.get(SIGNED_IN_KEY)} ${remembered.owed()}`;
+    const before = known();
+    const answer = await calls.session();
+    return known() === before ? answer : undefined;
+  }
+
+  /**
    * Asks the server who this is. Gives the problem when no answer came; that changes nothing that was known.
    */
-  async function ask(): Promise<Problem | undefined> {
+  async function ask(tries = TRIES): Promise<Problem | undefined> {
     if (remembered.owed() !== undefined) {
       await inTurn(payFarewell);
       return undefined;
     }
     const asked = turn;
     const stopWaiting = clock.after(PATIENCE_MS, () => asked === turn && remember(undefined));
-    const answer = await calls.session();
+    const answer = await word();
     stopWaiting();
     if (asked !== turn) return undefined;
+    if (answer === undefined) return tries > 1 ? ask(tries - 1) : undefined;
     if (answer.ok) enter(answer.value);
     else if (answer.problem.family === "signIn") leaveOrExpire();
     else {
@@ -141,11 +156,12 @@ export function createSession(calls: SessionCalls, keep: Keep, clock: Clock) {
 
   /** A sign-out the server was never told of is made good before anything else is asked. */
   async function payFarewell(): Promise<void> {
-    const who = remembered.owed();
-    if (who === undefined) return;
+    if (remembered.owed() === undefined) return;
     if (state.peek().phase !== "out") leave("owed");
-    const answer = await calls.session();
-    if (answer.ok && markOf(ownerOf(answer.value.principal)) !== who) {
+    let answer: Answer<Session> | undefined;
+    for (let tries = TRIES; answer === undefined && tries > 0; tries -= 1) answer = await word();
+    if (answer === undefined) return;
+    if (answer.ok && markOf(ownerOf(answer.value.principal)) !== remembered.owed()) {
       // Somebody else's session stands behind the cookie by now: that one is not ours to end.
       enter(answer.value);
     } else if (answer.ok) {
@@ -157,9 +173,11 @@ export function createSession(calls: SessionCalls, keep: Keep, clock: Clock) {
   }
 
   async function sayFarewell(csrfToken: string | null): Promise<void> {
+    const who = remembered.owed();
     const answer = await calls.logout(csrfToken);
     const over = answer.ok || answer.problem.family === "signIn";
-    if (over) remembered.owe(undefined);
+    // What another tab came to owe meanwhile is not paid by this.
+    if (over && remembered.owed() === who) remembered.owe(undefined);
     leave(over ? "told" : "owed");
   }
 
@@ -176,7 +194,7 @@ export function createSession(calls: SessionCalls, keep: Keep, clock: Clock) {
     }),
     /** Whether the server knows this page's person now, as far as we know. */
     signedIn: computed(() => state.value.phase === "in"),
-    ask,
+    ask: (): Promise<Problem | undefined> => ask(),
     expire,
 
     /** Whether the server has something to be asked: who is here, or to end what was ended here. */
