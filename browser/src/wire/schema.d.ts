@@ -1151,7 +1151,7 @@ export interface components {
         };
         /**
          * Assigned
-         * @description The event's receipt, with what it did (200) or alone while that is still to be done (202).
+         * @description The event's receipt, with what it did (200), or alone where that is to come or can't be done (202).
          *
          *         `already`: learners who had the course before. `refused`: who could not be given it, and why.
          */
@@ -1165,7 +1165,8 @@ export interface components {
          * Assigning
          * @description One event and its outcome; times RFC 3339 UTC.
          *
-         *         `state`: `applied`; `waiting`, durable and not yet applied; or `parked`, given up with a reason.
+         *         `state`: `applied`; `waiting`, durable and not yet applied; or `parked`, among the dead letters with a
+         *         reason, also when it was discarded there.
          *         What an event is about stands in the journal until it is applied: all but `id` and `state` is
          *         empty while it waits, and of a parked one only the reason is known.
          */
@@ -2706,7 +2707,7 @@ export interface components {
         };
         /**
          * Unassigned
-         * @description The event's receipt, with what it did (200) or alone while that is still to be done (202).
+         * @description The event's receipt, with what it did (200), or alone where that is to come or can't be done (202).
          *
          *         `already`: learners who did not have the course. `refused`: who never was in the org.
          */

@@ -18,7 +18,8 @@ ACTS: Final = ("course.assigned", "course.unassigned")
 class Assigning(msgspec.Struct, rename="camel", kw_only=True):
     """One event and its outcome; times RFC 3339 UTC.
 
-    `state`: `applied`; `waiting`, durable and not yet applied; or `parked`, given up with a reason.
+    `state`: `applied`; `waiting`, durable and not yet applied; or `parked`, among the dead letters with a
+    reason, also when it was discarded there.
     What an event is about stands in the journal until it is applied: all but `id` and `state` is
     empty while it waits, and of a parked one only the reason is known.
     """
@@ -57,14 +58,21 @@ def assigning_of(tx: Tx, org: str, event_id: str) -> Assigning | None:
     found = tx.rows(_notes().where(assignment_results.c.event_id == event_id))
     if found:
         return _worded(tx, org, found)[0]
-    parked = tx.rows(
-        select(dead_letters).where(dead_letters.c.event_id == event_id, dead_letters.c.status == "parked")
+    # However often it was redriven, and after it was discarded too: it is here, and it did nothing.
+    # Another body under the same id is a letter of its own, and came later.
+    letter = dead_letters.c
+    letters = tx.rows(
+        select(dead_letters)
+        .where(letter.event_id == event_id, letter.status != "redriven")
+        .order_by(letter.position)
+        .limit(1)
     )
-    if not parked:
+    if not letters:
         return None
-    row = parked[0]
+    row = letters[0]
+    reason = f"{row.reason}; discarded: {row.settled_why}" if row.status == "discarded" else row.reason
     said = {"kind": row.kind, "by_id": row.user_id, "at": row.received_at}
-    return Assigning(id=event_id, state="parked", **said, code=row.code, reason=row.reason)
+    return Assigning(id=event_id, state="parked", **said, code=row.code, reason=reason)
 
 
 def _notes() -> Any:  # noqa: ANN401 - a select of several tables' columns

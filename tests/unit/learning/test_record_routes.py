@@ -9,14 +9,17 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from holdfast.access.passwords import hash_password
 from holdfast.core.ids import uuid7
+from holdfast.events.deadletters import MAX_REDRIVES, discard
+from holdfast.events.entry import Kinds
+from holdfast.events.redrive import redrive_one
 from holdfast.learning.assigning import assigning_of, recent_assigning
 from holdfast.settings import Settings
 from holdfast.store.port import Tx
-from holdfast.store.schema import audit, devices, memberships, orgs, users
+from holdfast.store.schema import audit, courses, devices, lessons, memberships, orgs, users
 from holdfast.web.portal import BACKLOG_LIMIT, Portal
 from holdfast.wiring import make_app, opened, running
 from tests.unit.learning import register
@@ -187,6 +190,54 @@ async def test_an_assigning_event_that_was_parked_says_why(still: School) -> Non
     assert found is not None
     assert (found.state, found.code, found.by_id) == ("parked", "forbidden", "ben")
     assert "is not an admin" in (found.reason or "")
+
+
+def without_knots(tx: Tx) -> None:
+    tx.run(delete(lessons).where(lessons.c.course_id == "knots"))
+    tx.run(delete(courses).where(courses.c.id == "knots"))
+
+
+async def parked(still: School) -> str:
+    """An assignment that was journalled, and could not be applied: its course went away meanwhile."""
+    event_id = uuid7()
+    assert (await still.assign("ada", id=event_id, prefer="wait=0")).status_code == 202
+    await still.portal.store.run(None, without_knots)
+    async with running(still.portal):
+        await still.portal.applied("tide", event_id, 10)
+    return event_id
+
+
+async def test_an_assignment_that_was_parked_is_on_the_server_and_not_refused_to_the_device(
+    still: School,
+) -> None:
+    event_id = await parked(still)
+    answer = await still.assign("ada", id=event_id)
+    assert (answer.status_code, list(answer.json())) == (202, ["receipt"])
+    receipt = answer.json()["receipt"]
+    assert (receipt["id"], receipt["status"]) == (event_id, "duplicate")
+    said = (await still.client.get(f"/api/admin/assigning/{event_id}")).json()
+    assert (said["state"], said["code"]) == ("parked", "course_unknown")
+
+
+async def test_a_parked_assignment_that_was_discarded_is_still_told_with_why(still: School) -> None:
+    event_id = await parked(still)
+    why = "the course is not taught any more"
+    await still.portal.store.run(None, lambda tx: discard(tx, event_id, "olu", why, register.NOW))
+    said = (await still.client.get(f"/api/admin/assigning/{event_id}")).json()
+    assert said["state"] == "parked"
+    assert said["reason"].endswith(f"; discarded: {why}")
+
+
+async def test_a_parked_assignment_that_was_redriven_too_often_is_still_told_with_its_reason(
+    still: School,
+) -> None:
+    event_id = await parked(still)
+    for _ in range(MAX_REDRIVES):
+        await still.portal.store.run(
+            None, lambda tx: redrive_one(tx, Kinds(still.portal.kinds), event_id, "olu", register.NOW)
+        )
+    said = (await still.client.get(f"/api/admin/assigning/{event_id}")).json()
+    assert (said["state"], said["code"]) == ("parked", "course_unknown")
 
 
 async def test_another_orgs_assigning_is_not_told(school: School) -> None:

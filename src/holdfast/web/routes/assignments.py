@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, UnsetType
-from sqlalchemy import select
 
 from holdfast.core.codec import canonical
-from holdfast.core.errors import CODES, Conflict, Rejected, Unavailable
+from holdfast.core.errors import Conflict, Rejected, Unavailable
 from holdfast.events.envelope import EventId, Name
 from holdfast.events.intake import Number, Receipt
 from holdfast.learning.assigned import (
@@ -26,8 +25,6 @@ from holdfast.learning.assigned import (
 from holdfast.learning.assigning import Assigning, AssigningList, assigning_of, recent_assigning
 from holdfast.learning.assignments import DueAt, Note, UserIds, due_text
 from holdfast.learning.progress import Id
-from holdfast.store.port import Tx
-from holdfast.store.schema import dead_letters
 from holdfast.web.calls import Answer, Ask, Call, Said, Wire
 from holdfast.web.guard import sender
 from holdfast.web.portal import BACKLOG_LIMIT
@@ -91,7 +88,7 @@ class Taken(Said):
 
 
 class Assigned(Said):
-    """The event's receipt, with what it did (200) or alone while that is still to be done (202).
+    """The event's receipt, with what it did (200), or alone where that is to come or can't be done (202).
 
     `already`: learners who had the course before. `refused`: who could not be given it, and why.
     """
@@ -103,7 +100,7 @@ class Assigned(Said):
 
 
 class Unassigned(Said):
-    """The event's receipt, with what it did (200) or alone while that is still to be done (202).
+    """The event's receipt, with what it did (200), or alone where that is to come or can't be done (202).
 
     `already`: learners who did not have the course. `refused`: who never was in the org.
     """
@@ -187,14 +184,14 @@ async def _declare(ask: Ask, kind: str, body: dict[str, Any]) -> tuple[Taken, As
         number=Number(ask.body.device_id, ask.body.generation, ask.body.seq),
     )
     _raise_refusal(receipt)
+    # From here on the event is durable, so the truth is its receipt: not an error of the store's, and
+    # not the reason of one that was parked. Its device would keep that one too, as refused, while an
+    # operator may still send it through.
     await ask.portal.applied(org, event_id, _wait_s(ask.headers))
     try:
-        result = await ask.portal.store.read(org, lambda tx: _outcome(tx, event_id))
+        result = await ask.portal.store.read(org, lambda tx: result_of(tx, event_id))
     except Unavailable:
-        # The event is durable, so the truth is its receipt, not an error of the store's.
         result = None
-    if isinstance(result, Rejected):
-        raise result
     return _taken(receipt), result
 
 
@@ -229,24 +226,6 @@ def _raise_refusal(receipt: Receipt) -> None:
             raise Unavailable(reason, code=receipt.code, retry_s=receipt.retry_after_s or 1.0)
         case "invalid" | "forbidden":
             raise Rejected(reason, code=receipt.code)
-
-
-def _outcome(tx: Tx, event_id: str) -> AssignmentResult | Rejected | None:
-    """What the event did, or why it was parked; None while neither is known."""
-    result = result_of(tx, event_id)
-    if result is not None:
-        return result
-    parked = tx.rows(
-        select(dead_letters.c.code, dead_letters.c.reason).where(
-            dead_letters.c.event_id == event_id, dead_letters.c.status == "parked"
-        )
-    )
-    if not parked:
-        return None
-    code = parked[0].code if parked[0].code in CODES else "poison"
-    return Rejected(
-        parked[0].reason, code=code, hint="It is kept as a dead letter; an operator can redrive it."
-    )
 
 
 def _taken(receipt: Receipt) -> Taken:
