@@ -60,15 +60,14 @@ export function openBook(
       return meta === read ? change : { meta, ...change };
     }, strict);
     if (!after) return;
-    const { deviceId, generation, lastSeq, gone } = after;
-    if (known?.lastSeq !== lastSeq || known.generation !== generation || known.gone !== gone) {
-      try {
-        mirror?.set(mirrorKey, JSON.stringify({ deviceId, generation, lastSeq, gone }));
-      } catch {
-        // Without its mirror a lost database is noticed by the server's numbers alone.
-      }
-    }
     known = after;
+    const { deviceId, generation, lastSeq, gone } = after;
+    const text = JSON.stringify({ deviceId, generation, lastSeq, gone });
+    try {
+      if (mirror?.get(mirrorKey) !== text) mirror?.set(mirrorKey, text);
+    } catch {
+      // Without its mirror a lost database is noticed by the server's numbers alone.
+    }
   }
 
   return {

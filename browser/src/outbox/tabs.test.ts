@@ -7,6 +7,7 @@ import {
   completed,
   FakeChannels,
   FakeLocks,
+  FakeMirror,
   FakePage,
   FakeServer,
   ManualClock,
@@ -80,6 +81,23 @@ describe("tabs that share an outbox", () => {
     await browser.clock.pass(500);
     expect(browser.server.applied.size).toBe(3);
     expect(browser.server.batches.flatMap(({ body }) => body.events)).toHaveLength(3);
+  });
+
+  it("write what localStorage mirrors when it changes, not with every beat", async () => {
+    const mirror = new FakeMirror();
+    const [one] = [await browser.tab({ mirror }), await browser.tab({ mirror })];
+    await browser.clock.pass(10_000);
+    const written: string[] = [];
+    const set = mirror.set.bind(mirror);
+    mirror.set = (key, value) => {
+      if (!key.endsWith(".beacon")) written.push(key);
+      set(key, value);
+    };
+    await browser.clock.pass(60_000);
+    expect(written).toEqual([]);
+    await one.add(completed("lesson"));
+    await browser.clock.pass(60_000);
+    expect(written).toHaveLength(1);
   });
 
   it("tell each other the news, and all show the same counts and states", async () => {
