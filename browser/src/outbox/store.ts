@@ -43,7 +43,7 @@ export interface Meta extends Numbering {
   readonly userId: string;
   /** Raised by each tab that takes over sending. */
   readonly epoch: number;
-  /** When the sending tab last said that it lives, by the device's clock; 0 when it left. */
+  /** When the sending tab last said that it lives, by the device's clock. */
   readonly beatAtMs: number;
   /**
    * Numberings that ended with a database: those that are open are still to be compared with the server's
