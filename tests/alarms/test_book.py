@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,41 @@ def test_a_full_disk_keeps_no_portal_from_starting_and_a_torn_line_spoils_no_lat
     assert book.waiting == 1
     note(book, "trigger", "3")
     assert waiting(AlarmBook(tmp_path, ["a"]), "a") == [("trigger", "1"), ("trigger", "3")]
+
+
+def test_a_line_that_a_full_disk_took_in_part_is_not_noted_and_costs_no_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = AlarmBook(tmp_path, ["a"])
+    note(book, "trigger", "1")
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda fd, data: write(fd, data[:20]))
+        with pytest.raises(OSError, match="No space"):
+            note(book, "trigger", "2")
+    assert set(book.open) == {"1"}, "what is not on disk is not noted, so the next look notes it"
+    note(book, "trigger", "2")
+    note(book, "trigger", "3")
+    again = AlarmBook(tmp_path, ["a"])
+    assert waiting(again, "a") == [("trigger", "1"), ("trigger", "2"), ("trigger", "3")]
+
+
+def test_a_line_that_failed_after_it_stood_on_disk_hides_no_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = AlarmBook(tmp_path, ["a"])
+
+    def broken(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", broken)
+        with pytest.raises(OSError, match="Input/output"):
+            note(book, "trigger", "1")
+    note(book, "trigger", "2")
+    again = AlarmBook(tmp_path, ["a"])
+    assert set(again.open) == {"1", "2"}
+    assert waiting(again, "a") == [("trigger", "1"), ("trigger", "2")]
 
 
 def test_on_a_disk_that_takes_nothing_nobody_is_told_the_same_again_and_again(

@@ -7,6 +7,7 @@ an earlier start left open is known again, so that its resolve follows even if t
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -67,7 +68,7 @@ class AlarmBook:
             try:
                 line = decode(raw)
             except msgspec.DecodeError:
-                continue  # the last one, torn
+                continue  # torn: nobody was told that it stands here
             if line.entry is not None:
                 self._take(line.entry)
             elif line.told is not None:
@@ -90,6 +91,8 @@ class AlarmBook:
     def add(self, **fields: str) -> Entry:
         """Note something to tell; on disk when this returns."""
         entry = Entry(id=self._next, **fields)  # type: ignore[arg-type]
+        # A line that fails may stand on disk all the same, so its number is used up.
+        self._next += 1
         self._append(_Line(entry=entry))
         self._take(entry)
         return entry
@@ -121,10 +124,14 @@ class AlarmBook:
         return sum(map(len, self._owed.values()))
 
     def _append(self, line: _Line) -> None:
+        # The line before it may be torn: an earlier life's last, or one that failed.
+        data = _encode(line) if self._begun else b"\n" + _encode(line)
+        self._begun = False
         fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            # The line before it may be an earlier life's last, and torn.
-            os.write(fd, _encode(line) if self._begun else b"\n" + _encode(line))
+            # A disk that is nearly full takes a part and says so by the number alone.
+            if os.write(fd, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             os.fsync(fd)
         finally:
             os.close(fd)
