@@ -117,7 +117,7 @@ def test_a_line_that_failed_after_it_stood_on_disk_hides_no_later_one(
 ) -> None:
     book = AlarmBook(tmp_path, ["a"])
 
-    def broken(fd: int) -> None:
+    def broken(_fd: int) -> None:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
