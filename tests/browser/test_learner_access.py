@@ -168,6 +168,19 @@ def test_the_header_does_not_move_when_its_words_change(
     assert places_in_header(page) == before
 
 
+def test_the_header_is_as_wide_with_each_word_of_where_everything_stands(
+    contexts: Callable[..., Page], served: Served
+) -> None:
+    page = contexts(viewport=WIDE)
+    sign_in(page, served)
+    waiting(page, 0)
+    before = places_in_header(page)
+    words = page.locator(".standing span")
+    for said in ("Looking…", "123 waiting", "123 refused", "Not safe yet", "Some was lost"):
+        words.evaluate("(span, said) => { span.textContent = said; }", said)
+        assert places_in_header(page) == before, said
+
+
 def places_in_header(page: Page) -> list[list[float]]:
     """Where each thing in the header stands, and how large it is; not how far the page was scrolled."""
     places: list[list[float]] = page.locator(".top, .top > *, .person > *").evaluate_all(

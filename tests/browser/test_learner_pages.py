@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -156,7 +156,10 @@ def test_what_the_server_refuses_is_shown_exported_tried_again_and_put_away(
         open_lesson(page, LESSON)
         mark_complete(page)
         expect(page.get_by_text("the server will not have this: There is no such lesson.")).to_be_visible()
+        expect(page.locator(".standing")).to_have_text("1 refused")
+        assert marks(page, ".standing") == ["stop"]
         page.get_by_role("link", name="See why, and what you can do").click()
+        expect(page.get_by_text("Everything else you did on this device is on the server")).to_be_visible()
         item = page.get_by_role("listitem").filter(has_text="There is no such lesson.")
         expect(item).to_contain_text("What you can do:")
 
@@ -194,6 +197,41 @@ def test_what_was_read_can_be_put_away(browser: Browser, served: Served) -> None
         page.reload()
         expect(page.get_by_text("Nothing waits.")).to_be_visible()
         expect(page.get_by_text("There is no such lesson.")).to_have_count(0)
+
+
+LOSES_TWO_EVENTS: Final = """
+async () => {
+  const loss = { id: "one", generation: 1, missing: [[3, 4]], cause: "Its database was deleted or lost." };
+  const names = (await indexedDB.databases()).map(({ name }) => name).filter((name) => HASHED.test(name));
+  for (const name of names) await new Promise((done, failed) => {
+    const opening = indexedDB.open(name);
+    opening.onerror = failed;
+    opening.onsuccess = () => {
+      const writing = opening.result.transaction("losses", "readwrite");
+      writing.objectStore("losses").put({ ...loss, noticedAt: new Date().toISOString(), told: true }, "one");
+      writing.oncomplete = () => { opening.result.close(); done(); };
+    };
+  });
+  return names.length;
+}
+""".replace("HASHED", "/^holdfast-[0-9a-f]{16}$/")
+
+
+def test_a_device_that_lost_something_never_says_that_all_is_on_the_server(
+    browser: Browser, served: Served
+) -> None:
+    with browser.new_context(service_workers="block") as context:
+        page = context.new_page()
+        sign_in(page, served)
+        waiting(page, 0)
+        assert page.evaluate(LOSES_TWO_EVENTS) == 1
+        page.reload()
+        expect(page.locator(".standing")).to_have_text("Some was lost")
+        assert marks(page, ".standing") == ["stop"]
+        page.get_by_role("link", name="See what").click()
+        expect(page.get_by_text("2 events lost: number 3 to 4")).to_be_visible()
+        expect(page.get_by_text("Everything you did on this device is on the server")).to_have_count(0)
+        expect(page.get_by_text("Everything else you did on this device is on the server")).to_be_visible()
 
 
 def test_a_page_whose_script_does_not_come_says_so_and_can_be_asked_again(

@@ -1,5 +1,6 @@
 import { isWork } from "../state/entries";
-import { Mark } from "./marks";
+import { type Standing as Stands, standingOf } from "../state/standing";
+import { Mark, type Sign } from "./marks";
 import { isOverdue, WARN_AFTER_WORDS } from "./overdue";
 import { useNow, usePortal } from "./use-portal";
 import { counted } from "./words";
@@ -73,24 +74,38 @@ export function SaveLine({ onSignIn }: { onSignIn?: () => void }) {
 
 /** In the header of every page, always there: where everything stands, in one glance. */
 export function Standing() {
-  const { outbox } = usePortal();
-  const work = outbox.openWork.value;
-  const unsafe =
-    outbox.status.value.storage === "unsafe" || work.some(({ state }) => state.name === "unsafe");
-  const count = work.length;
-  const short = unsafe ? "Not safe yet" : count > 0 ? `${count} waiting` : "All on the server";
+  const now = standingOf(usePortal().outbox);
+  const { sign, short, long } = inWords(now);
   return (
     // What is read aloud begins with what is seen, for those who speak to their device.
-    <a class="standing" href="/waiting" aria-label={`${short}: ${inWords(count, unsafe)}`}>
-      <Mark sign={unsafe ? "warn" : count > 0 ? "tick" : "ticks"} />
+    <a class="standing" href="/waiting" aria-label={`${short}: ${long}`}>
+      <Mark sign={sign} />
       <span>{short}</span>
     </a>
   );
 }
 
-function inWords(count: number, unsafe: boolean): string {
-  if (unsafe) return "this device can’t keep what you do";
-  return count > 0
-    ? `${counted(count, "thing is", "things are")} on this device only`
-    : "nothing waits on this device";
+function inWords(now: Stands): { sign: Sign; short: string; long: string } {
+  switch (now.name) {
+    case "unsafe":
+      return { sign: "warn", short: "Not safe yet", long: "this device can’t keep what you do" };
+    case "looking":
+      return { sign: "wait", short: "Looking…", long: "what waits on this device is being read" };
+    case "waiting": {
+      const things = counted(now.count, "thing is", "things are");
+      return { sign: "tick", short: `${now.count} waiting`, long: `${things} on this device only` };
+    }
+    case "refused": {
+      const things = counted(now.count, "thing", "things");
+      return {
+        sign: "stop",
+        short: `${now.count} refused`,
+        long: `the server will not have ${things} you did`,
+      };
+    }
+    case "lost":
+      return { sign: "stop", short: "Some was lost", long: "this device lost some of what you did" };
+    case "onServer":
+      return { sign: "ticks", short: "All on the server", long: "nothing waits on this device" };
+  }
 }

@@ -1,3 +1,4 @@
+import { standingOf } from "../state/standing";
 import { Modal } from "./modal";
 import { SignInForm } from "./sign-in";
 import { usePortal } from "./use-portal";
@@ -7,6 +8,7 @@ import { counted } from "./words";
 export function SignInAgain({ onLater }: { onLater: () => void }) {
   const { session, outbox } = usePortal();
   const open = outbox.openWork.value.length;
+  const all = standingOf(outbox).name === "onServer";
   const email = session.session.value?.principal.email ?? "";
   return (
     <Modal title="Please sign in again" onClose={onLater}>
@@ -14,7 +16,7 @@ export function SignInAgain({ onLater }: { onLater: () => void }) {
         Your session has ended.{" "}
         {open > 0
           ? `${counted(open, "thing", "things")} you did ${open === 1 ? "waits" : "wait"} on this device and will be sent once you are signed in again as ${email}.`
-          : "Everything you did here is on the server."}
+          : all && "Everything you did here is on the server."}
       </p>
       <SignInForm email={email} />
       <button type="button" class="quiet" onClick={onLater}>

@@ -25,6 +25,7 @@ export function WaitingPage() {
   const now = useNow();
   const { status, ready } = outbox;
   const open = outbox.entries.value.filter(isOpen);
+  const below = outbox.undeliverable.value.length > 0 || outbox.losses.value.length > 0;
   const principal = session.session.value?.principal;
 
   function save() {
@@ -59,8 +60,10 @@ export function WaitingPage() {
       {!ready.value && <p class="loading">Reading what waits on this device…</p>}
       {ready.value && open.length === 0 && (
         <p>
-          <Mark sign="ticks" /> Nothing waits. Everything you did on this device is on the server
-          {outbox.undeliverable.value.length > 0 && ", but for what stands below"}.
+          <Mark sign={below ? "stop" : "ticks"} /> Nothing waits.{" "}
+          {below
+            ? "Everything else you did on this device is on the server; this is not:"
+            : "Everything you did on this device is on the server."}
         </p>
       )}
       {lanes.map((lane) => (
