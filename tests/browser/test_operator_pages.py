@@ -83,6 +83,32 @@ def test_a_dead_letter_is_explained_and_discarded_with_a_reason(olu: Page, serve
     expect(olu.locator(".letter")).to_contain_text("a course that was never there")
 
 
+def test_nothing_is_called_lost_or_whole_while_the_portal_cannot_be_heard(
+    browser: Browser, served: Served
+) -> None:
+    with browser.new_context(service_workers="block") as context:
+        context.route(re.compile("/api/health"), lambda route: route.abort())
+        page = context.new_page()
+        sign_in(page, served, "olu@holdfast.example")
+        heading(page, "How it is now")
+        lost = page.locator("section").filter(has=page.get_by_role("heading", name="What is lost"))
+        expect(page.locator(".lead")).to_contain_text("We cannot reach the service.")
+        expect(lost).to_contain_text("Not known now.")
+        expect(lost).not_to_contain_text("Nothing: every part does its work.")
+
+
+def test_no_part_is_called_ok_once_the_portal_is_not_heard_any_more(olu: Page, served: Served) -> None:
+    lost = olu.locator("section").filter(has=olu.get_by_role("heading", name="What is lost"))
+    expect(lost).to_contain_text("Nothing: every part does its work.", timeout=30_000)
+    parts = olu.get_by_role("table").first.locator("tbody .state")
+    assert set(parts.all_inner_texts()) == {"ok"}
+    served.kill()
+    expect(olu.locator(".lead")).to_contain_text("We cannot reach the service.")
+    assert set(parts.all_inner_texts()) == {"not known"}
+    expect(lost).to_contain_text("Not known now.")
+    expect(lost).not_to_contain_text("Nothing: every part does its work.")
+
+
 def test_a_replay_is_looked_at_first_and_changes_nothing_that_was_applied(olu: Page, served: Served) -> None:
     with served.client("ada") as ada:
         body = completed("reading-the-tide", "01-why-the-sea-moves")

@@ -33,10 +33,16 @@ const REACH_SAYS: Record<Exclude<Reach, "reached">, { colour: Colour; words: str
   },
 };
 
+const isStale = ({ confirmedAtMs = 0 }: Service, nowMs: number): boolean => nowMs - confirmedAtMs > STALE_MS;
+
+/** Whether what the service said last is still what is known of it. */
+export const isKnown = (service: Service, nowMs: number): boolean =>
+  service.reach === "reached" && !isStale(service, nowMs);
+
 /** What the banner says of the service at a moment, and in which colour. */
 export function bannerOf(service: Service, nowMs: number): { colour: Colour; words: string } {
   if (service.reach !== "reached") return REACH_SAYS[service.reach];
-  if (nowMs - (service.confirmedAtMs ?? 0) > STALE_MS) return REACH_SAYS.silent;
+  if (isStale(service, nowMs)) return REACH_SAYS.silent;
   return STATUS_SAYS[service.health?.status ?? "unknown"];
 }
 

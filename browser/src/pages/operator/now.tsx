@@ -1,6 +1,6 @@
 import type { Degradation, Health, Status } from "../../wire/shapes";
 import { Wide } from "../admin/parts";
-import { bannerOf } from "../banner";
+import { bannerOf, isKnown } from "../banner";
 import { Heading } from "../heading";
 import { useNow, usePortal } from "../use-portal";
 import { agoShort, atTime, counted } from "../words";
@@ -14,6 +14,7 @@ export function NowPage() {
   const now = useNow(TICK_MS);
   const service = health.service.value;
   const said = service.health;
+  const known = isKnown(service, now);
   return (
     <>
       <Heading title="How it is now" />
@@ -24,8 +25,8 @@ export function NowPage() {
           "Asked every 15 seconds: the stream does not come through to this browser."}
         {service.confirmedAtMs !== undefined && ` Last confirmed ${agoShort(now - service.confirmedAtMs)}.`}
       </p>
-      <Losses losses={said?.degradations ?? []} now={now} />
-      {said && <Parts health={said} now={now} />}
+      <Losses losses={said?.degradations ?? []} known={known} works={said?.status === "ok"} now={now} />
+      {said && <Parts health={said} known={known} now={now} />}
       {said && <Queues health={said} />}
       <LastHour />
       {said && <Flags mine={said.featureFlags ?? {}} rollout={said.flagRollout ?? {}} />}
@@ -33,13 +34,23 @@ export function NowPage() {
   );
 }
 
-function Losses({ losses, now }: { losses: readonly Degradation[]; now: number }) {
+interface LossesProps {
+  readonly losses: readonly Degradation[];
+  readonly known: boolean;
+  readonly works: boolean;
+  readonly now: number;
+}
+
+/** That nothing is named lost says little while a part, or all of the portal, is not known. */
+function Losses({ losses, known, works, now }: LossesProps) {
+  const none = losses.length === 0;
   return (
     <section>
       <h2>What is lost</h2>
-      {losses.length === 0 ? (
-        <p>Nothing: every part does its work.</p>
-      ) : (
+      {known && works && none && <p>Nothing: every part does its work.</p>}
+      {!known && <p>Not known now.{!none && " When the portal was last heard:"}</p>}
+      {known && !works && none && <p>Not known now: look at the parts below.</p>}
+      {!none && (
         <ul class="rows">
           {losses.map((loss) => (
             <li key={loss.name}>
@@ -60,7 +71,14 @@ function Losses({ losses, now }: { losses: readonly Degradation[]; now: number }
 
 const SAYS: Record<Status, string> = { ok: "ok", degraded: "degraded", down: "down", unknown: "not known" };
 
-function Parts({ health, now }: { health: Health; now: number }) {
+interface PartsProps {
+  readonly health: Health;
+  readonly known: boolean;
+  readonly now: number;
+}
+
+/** What was said of a part is not how it is, once nobody says it any more. */
+function Parts({ health, known, now }: PartsProps) {
   const parts = Object.entries(health.components ?? {});
   if (parts.length === 0) return null;
   return (
@@ -83,8 +101,7 @@ function Parts({ health, now }: { health: Health; now: number }) {
               <tr key={name}>
                 <th scope="row">{name}</th>
                 <td>
-                  <span class={`state state-${part.status}`}>{SAYS[part.status]}</span>
-                  {part.breaker === "open" && " (not asked now)"}
+                  <State status={known ? part.status : "unknown"} />
                 </td>
                 <td>{inMs(part.latencyMs?.p50)}</td>
                 <td>{inMs(part.latencyMs?.p95)}</td>
@@ -98,6 +115,8 @@ function Parts({ health, now }: { health: Health; now: number }) {
     </section>
   );
 }
+
+const State = ({ status }: { status: Status }) => <span class={`state state-${status}`}>{SAYS[status]}</span>;
 
 /** A duration as long as it takes to be read; nothing where nothing was measured. */
 function inMs(ms: number | null | undefined): string {
