@@ -59,7 +59,7 @@ export function connect(
       let late = false;
       const timer = setTimeout(() => {
         late = true;
-        reject(new DOMException("The database did not open in time.", "TimeoutError"));
+        reject(new Error("The database did not open in time."));
       }, OPEN_WITHIN_MS);
       asked.onupgradeneeded = () => upgrade(asked.result);
       asked.onsuccess = () => {

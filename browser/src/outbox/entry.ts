@@ -5,6 +5,9 @@ export type Lane = "progressQueue" | "analyticsQueue" | "adminQueue";
 
 export const LANES: readonly Lane[] = ["progressQueue", "adminQueue", "analyticsQueue"];
 
+export const perLane = <T>(of: (lane: Lane) => T): Record<Lane, T> =>
+  Object.fromEntries(LANES.map((lane) => [lane, of(lane)])) as Record<Lane, T>;
+
 /** The lane of a kind, where nobody names one. */
 export const laneOf = (kind: string): Lane =>
   kind.startsWith("course.")

@@ -1,6 +1,6 @@
 /** Entries in IndexedDB: one database per principal. */
 import { connect, done } from "./connection";
-import { LANES, type Lane } from "./entry";
+import { type Lane, perLane } from "./entry";
 import {
   type Change,
   type Counts,
@@ -108,17 +108,17 @@ export function openIndexedDb(factory: () => IDBFactory, name: string): Store {
     counts: () =>
       reading(["entries", "undeliverable", "losses"], (transaction) => {
         const entries = transaction.objectStore("entries");
-        const lanes = LANES.map((lane) => ({
-          lane,
+        const lanes = perLane((lane) => ({
           count: entries.count(rangeOf(lane)),
           oldest: entries.getAll(rangeOf(lane), 1),
         }));
         const undeliverable = transaction.objectStore("undeliverable").count();
         const losses = transaction.objectStore("losses").count();
         return (): Counts => ({
-          lanes: Object.fromEntries(
-            lanes.map(({ lane, count, oldest }) => [lane, { count: count.result, oldest: oldest.result[0] }]),
-          ) as unknown as Counts["lanes"],
+          lanes: perLane((lane) => {
+            const { count, oldest } = lanes[lane];
+            return { count: count.result, oldest: oldest.result[0] };
+          }),
           undeliverable: undeliverable.result,
           losses: losses.result,
         });

@@ -1,7 +1,7 @@
 /** What an answer means for the entries that were sent, and for their lane. */
 import { inWords, type Problem } from "../core/problem";
 import type { Answer } from "../wire/client";
-import type { Assigned, Receipts } from "../wire/shapes";
+import type { Assigned, DeviceState, Receipts } from "../wire/shapes";
 import type { Entry } from "./entry";
 
 export interface Verdict {
@@ -13,6 +13,10 @@ export interface Verdict {
   later: [Entry, Wait][];
   /** What the lane does before its next request. */
   next?: Wait | Holding | "split" | "renew";
+  /** The server's own answer to an assignment. */
+  answer?: Assigned;
+  /** What the server counted of this device. */
+  device?: DeviceState | undefined;
 }
 
 export interface Refusal {
@@ -29,10 +33,10 @@ export interface Holding {
   held: "signIn" | "anotherPerson" | "forbidden";
 }
 
-const nothing = (): Verdict => ({ settled: [], refused: [], later: [] });
+export const nothing = (): Verdict => ({ settled: [], refused: [], later: [] });
 
 export function judgeReceipts(sent: readonly Entry[], told: Receipts): Verdict {
-  const verdict = nothing();
+  const verdict: Verdict = { ...nothing(), device: told.device };
   const receipts = new Map(told.receipts.map((receipt) => [receipt.id.toLowerCase(), receipt]));
   for (const entry of sent) {
     const receipt = receipts.get(entry.id);
@@ -54,15 +58,19 @@ export function judgeReceipts(sent: readonly Entry[], told: Receipts): Verdict {
   return verdict;
 }
 
-export function judgeAssigned(entry: Entry, told: Assigned): Verdict {
-  const duplicate = told.receipt?.status === "duplicate";
-  return { ...nothing(), settled: [[entry, duplicate ? "duplicate" : "accepted"]] };
+/** The lane waits while its first entry is not named: assignments go in their order. */
+export function judgeAssigned([entry]: readonly Entry[], answer: Assigned): Verdict {
+  const { receipt } = answer;
+  const status = receipt?.id.toLowerCase() === entry?.id && receipt?.status;
+  return entry && (status === "accepted" || status === "duplicate")
+    ? { ...nothing(), settled: [[entry, status]], answer }
+    : { ...nothing(), next: { why: "the answer did not name this event" } };
 }
 
 /** Statuses by which the server says that the request itself, not its moment, was wrong. */
 const WRONG = new Set([400, 413, 422]);
 
-export function judgeProblem(sent: readonly Entry[], problem: Problem): Verdict {
+function judgeProblem(sent: readonly Entry[], problem: Problem): Verdict {
   const { status, family, code, retryAfterS: askedS } = problem;
   const admin = sent[0]?.lane === "adminQueue";
   const verdict = nothing();
@@ -80,5 +88,8 @@ export function judgeProblem(sent: readonly Entry[], problem: Problem): Verdict 
   return verdict;
 }
 
-export const judge = <T>(answer: Answer<T>, sent: readonly Entry[], good: (value: T) => Verdict): Verdict =>
-  answer.ok ? good(answer.value) : judgeProblem(sent, answer.problem);
+export const judge = <T>(
+  answer: Answer<T>,
+  sent: readonly Entry[],
+  good: (sent: readonly Entry[], told: T) => Verdict,
+): Verdict => (answer.ok ? good(sent, answer.value) : judgeProblem(sent, answer.problem));

@@ -28,7 +28,7 @@ export interface Lease {
 }
 
 interface LeaseParts {
-  readonly locks: LockManager | undefined;
+  readonly locks: LockManager | null | undefined;
   readonly name: string;
   readonly book: Book;
   readonly clock: Clock;

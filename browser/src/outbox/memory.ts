@@ -1,5 +1,5 @@
 /** Entries in memory: for tests, and for a browser that has no database to give. */
-import { LANES } from "./entry";
+import { perLane } from "./entry";
 import { type Found, type Key, keyIn, type Meta, SHELVES, type Shelf, type Store } from "./store";
 
 const SEQ_DIGITS = 16;
@@ -36,12 +36,12 @@ export function openMemory(): Store {
       return entries().map(([, seq]) => seq);
     },
     async counts() {
-      const lanes = LANES.map((lane) => {
+      const lanes = perLane((lane) => {
         const inLane = entries().filter(([name]) => name === lane);
-        return [lane, { count: inLane.length, oldest: inLane[0]?.[2] }];
+        return { count: inLane.length, oldest: inLane[0]?.[2] };
       });
       return {
-        lanes: Object.fromEntries(lanes),
+        lanes,
         undeliverable: on("undeliverable").size,
         losses: on("losses").size,
       };

@@ -14,8 +14,10 @@ import {
   LARGEST_PAYLOAD_BYTES,
   type Lane,
   laneOf,
+  perLane,
 } from "./entry";
 import { openIndexedDb } from "./indexeddb";
+import { nothing } from "./judge";
 import { takeLease } from "./lease";
 import type { LossWatch } from "./loss";
 import { nameOf } from "./name";
@@ -33,8 +35,9 @@ import { isOpen } from "./store";
 
 export async function openOutbox(parts: Parts): Promise<Outbox> {
   const { principal, mirror, page, clock = systemClock, random = Math.random, mintId = mint } = parts;
-  const name = nameOf(principal);
+  const { locks = navigator.locks, channel = (named) => new BroadcastChannel(named) } = parts;
   const { engine = (named) => openIndexedDb(() => parts.indexedDB ?? indexedDB, named) } = parts;
+  const name = nameOf(principal);
   const store = engine(name);
   const book = openBook(store, principal, name, mirror, mintId);
   const { keep, idle } = createKeeper(book);
@@ -61,8 +64,10 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   // Hydrate. A storage that does not answer is a condition, not a failure: the outbox works without it.
   const answers = await book
     .write(() => undefined, true)
-    .then(() => true)
-    .catch(() => false);
+    .then(
+      () => true,
+      () => false,
+    );
   const { orgId, userId } = book.known();
   if (orgId !== principal.orgId || userId !== principal.userId) {
     store.close();
@@ -71,9 +76,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
 
   // News
 
-  const channels =
-    parts.channel === undefined ? (named: string) => new BroadcastChannel(named) : parts.channel;
-  const exchange = openExchange(channels?.(name), hear);
+  const exchange = openExchange(channel?.(name), hear);
   let remote: Readonly<Record<Lane, LaneState>> | undefined;
   let statesTold = "";
 
@@ -120,11 +123,11 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     if (closed) return;
     watch.recompose();
     if (!lease.holds()) return;
-    const states = Object.fromEntries(LANES.map((lane) => [lane, sender.stateOf(lane)]));
+    const states = perLane(sender.stateOf);
     const text = JSON.stringify(states);
     if (text === statesTold) return;
     statesTold = text;
-    exchange.pass({ states: states as Record<Lane, LaneState> });
+    exchange.pass({ states });
   }
 
   // Sending
@@ -155,12 +158,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     );
     const arrived = answer.ok ? asked.filter(({ id }) => answer.value.held.includes(id)) : [];
     if (arrived.length === 0) return false;
-    return shelves.settle({
-      settled: arrived.map((entry) => [entry, "accepted"]),
-      refused: [],
-      later: [],
-      epoch,
-    });
+    return shelves.settle({ ...nothing(), settled: arrived.map((entry) => [entry, "accepted"]), epoch });
   }
 
   const notSentDirectly = (entries: readonly Entry[]): void => {
@@ -175,7 +173,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     for (const one of outcome.refused) {
       const [entry, { reason }] = one;
       try {
-        await shelves.settle({ settled: [], refused: [one], later: [] });
+        await shelves.settle({ ...nothing(), refused: [one] });
         aside.drop(entry.id, false);
       } catch {
         // There is nowhere to put it where its person would find it: it stays, its neighbours go on.
@@ -236,9 +234,9 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       return done;
     },
     changed,
-    async drained(sent, duplicates, undeliverable) {
+    async drained(total) {
       await watch.refresh();
-      tell({ type: "drained", sent, duplicates, undeliverable, left: watch.status().backlog });
+      tell({ type: "drained", ...total, left: watch.status().backlog });
       void lookForLoss();
     },
   });
@@ -258,7 +256,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   }
 
   const lease = takeLease({
-    locks: (parts.locks === undefined ? navigator.locks : parts.locks) ?? undefined,
+    locks,
     name: `${name}.send`,
     book,
     clock,

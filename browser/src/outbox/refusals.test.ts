@@ -243,6 +243,48 @@ describe("assignments", () => {
     expect(outbox.status.backlog).toBe(0);
   });
 
+  const receipt = { status: "accepted", position: "1", durable: "fsync" };
+  it.each([
+    ["a receipt of another event", { receipt: { ...receipt, id: "01890a5d-ac96-774b-bcce-b302099a8057" } }],
+    ["no receipt", { assigned: 1, already: 0, refused: [] }],
+    ["a receipt that names nothing", { receipt, refused: [] }],
+  ])("stay, and those behind them too, while the answer holds %s", async (_, told) => {
+    let isMixedUp = true;
+    server.behaviour = ({ path }) => (isMixedUp && path.endsWith("assign") ? json(told, 200) : undefined);
+    await open();
+    const first = await outbox.add(assigned("ben"));
+    const next = await outbox.add(assigned("cyn"));
+    await clock.pass(5_000);
+    expect(outbox.status.lanes.adminQueue).toMatchObject({ waiting: 2, state: { name: "waiting" } });
+    expect(new Set(sentTo().map(([, whom]) => whom))).toEqual(new Set(["ben"]));
+    expect(heard.filter(({ type }) => type === "settled" || type === "answered")).toEqual([]);
+    isMixedUp = false;
+    await clock.pass(20_000);
+    expect([...server.applied.keys()]).toEqual([first.id, next.id]);
+    expect(outbox.status.backlog).toBe(0);
+  });
+
+  it("stay while their own receipt does not say that the server has them", async () => {
+    server.behaviour = ({ path, body }) =>
+      path.endsWith("assign") ? json({ receipt: { ...receipt, id: body.id, status: "later" } }) : undefined;
+    await open();
+    await outbox.add(assigned("ben"));
+    await clock.pass(5_000);
+    expect(outbox.status.lanes.adminQueue).toMatchObject({
+      waiting: 1,
+      state: { name: "waiting", why: "the answer did not name this event" },
+    });
+  });
+
+  it("are settled by a receipt that writes their id in capitals", async () => {
+    server.behaviour = ({ path, body }) =>
+      path.endsWith("assign") ? json({ receipt: { ...receipt, id: body.id.toUpperCase() } }) : undefined;
+    await open();
+    await outbox.add(assigned("ben"));
+    await clock.pass(500);
+    expect(outbox.status.backlog).toBe(0);
+  });
+
   it("stay when something that is no portal answers", async () => {
     server.behaviour = ({ path }) => (path.endsWith("assign") ? json({ welcome: true }, 200) : undefined);
     await open();

@@ -52,25 +52,18 @@ export const written = ({ id, kind, seq, orgId, createdAt, payload }: Entry): Wr
 export interface Outcome extends Verdict {
   /** The lease's, as it was when the request left; undefined where no lease is needed. */
   epoch?: number | undefined;
-  /** The server's own answer to an assignment. */
-  answer?: unknown;
-  /** What the server counted of this device. */
-  device?: { acceptedThrough: number; missing: [number, number][] };
 }
 
 export async function post(
   calls: SendingCalls,
   { deviceId }: Pick<Numbering, "deviceId">,
   entries: readonly Entry[],
-): Promise<Outcome> {
+): Promise<Verdict> {
   const [first] = entries as [Entry];
   const { lane, generation } = first;
   if (lane !== "adminQueue") {
     const text = batchText({ deviceId, generation }, entries.map(written));
-    const answer = await calls.send(pathOf(lane), text);
-    const outcome: Outcome = judge(answer, entries, (told) => judgeReceipts(entries, told));
-    if (answer.ok && answer.value.device) outcome.device = answer.value.device;
-    return outcome;
+    return judge(await calls.send(pathOf(lane), text), entries, judgeReceipts);
   }
   const { courseId, ...body } = JSON.parse(first.payload);
   const verb = first.kind === "course.assigned" ? "assign" : "unassign";
@@ -79,7 +72,5 @@ export async function post(
     `/api/admin/courses/${encodeURIComponent(courseId)}/${verb}`,
     JSON.stringify({ ...body, id, orgId, ...(seq > 0 && { deviceId, generation, seq }) }),
   );
-  const outcome: Outcome = judge(answer, entries, (told) => judgeAssigned(first, told));
-  if (answer.ok) outcome.answer = answer.value;
-  return outcome;
+  return judge(answer, entries, judgeAssigned);
 }

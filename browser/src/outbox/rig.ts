@@ -85,8 +85,8 @@ export class FakeServer {
       return json({ receipt: { id: body.id, status: "accepted" } });
     }
     if (path.endsWith("assign")) {
-      this.take(body, body.deviceId, body.generation);
-      return json({ assigned: body.userIds.length, already: 0, refused: [] }, 200);
+      const receipt = this.take(body, body.deviceId, body.generation);
+      return json({ receipt, assigned: body.userIds.length, already: 0, refused: [] }, 200);
     }
     const receipts = body.events.map((event: SentEvent) => this.take(event, body.deviceId, body.generation));
     return json({

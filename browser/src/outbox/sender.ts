@@ -6,7 +6,7 @@
 import { askedWaitMs, waitMs } from "../core/backoff";
 import type { Clock } from "../core/clock";
 import { inWords } from "../core/problem";
-import { type Entry, LANES, type Lane } from "./entry";
+import { type Entry, LANES, type Lane, perLane } from "./entry";
 import type { Wait } from "./judge";
 import type { Pass } from "./parts";
 import type { LaneState } from "./port";
@@ -24,7 +24,7 @@ export interface SenderParts {
   readonly settle: (outcome: Outcome) => Promise<boolean>;
   /** A lane's state is another now. */
   readonly changed: () => void;
-  readonly drained: (sent: number, duplicates: number, undeliverable: number) => void;
+  readonly drained: (total: Total) => void;
 }
 
 export interface Sender {
@@ -51,11 +51,19 @@ interface Pause {
   readonly asked: boolean;
 }
 
+/** What was done until no lane was busy any more. */
+export interface Total {
+  readonly sent: number;
+  readonly duplicates: number;
+  readonly undeliverable: number;
+}
+const NONE: Total = { sent: 0, duplicates: 0, undeliverable: 0 };
+
 interface Run {
   busy: boolean;
   attempt: number;
-  wait: Pause | undefined;
-  held: Extract<LaneState, { name: "held" }>["why"] | undefined;
+  wait?: Pause | undefined;
+  held?: Extract<LaneState, { name: "held" }>["why"] | undefined;
   limit: number;
   gatherMs: number;
   /** When the lane's timer rings, by both clocks. */
@@ -69,24 +77,19 @@ interface Run {
 export function createSender(parts: SenderParts): Sender {
   const { clock, random } = parts;
   let closed = false;
-  let total = { sent: 0, duplicates: 0, undeliverable: 0 };
-  const runs = Object.fromEntries(
-    LANES.map((lane) => [
-      lane,
-      {
-        busy: false,
-        attempt: 0,
-        wait: undefined,
-        held: undefined,
-        limit: LARGEST_BATCH,
-        gatherMs: SHORTEST_GATHER_MS,
-        dueMs: Number.POSITIVE_INFINITY,
-        dueAtMs: 0,
-        cancel: () => {},
-        off: new Map(),
-      } satisfies Run,
-    ]),
-  ) as Record<Lane, Run>;
+  let total = NONE;
+  const runs = perLane(
+    (): Run => ({
+      busy: false,
+      attempt: 0,
+      limit: LARGEST_BATCH,
+      gatherMs: SHORTEST_GATHER_MS,
+      dueMs: Number.POSITIVE_INFINITY,
+      dueAtMs: 0,
+      cancel: () => {},
+      off: new Map(),
+    }),
+  );
 
   /** Drains the lane after `delayMs`, but not before its wait is over and not after an earlier appointment. */
   function pump(lane: Lane, delayMs = 0): void {
@@ -96,7 +99,7 @@ export function createSender(parts: SenderParts): Sender {
     run.cancel();
     run.dueMs = dueMs;
     run.dueAtMs = clock.now() + dueMs - clock.elapsed();
-    run.cancel = clock.after(Math.max(0, dueMs - clock.elapsed()), () => {
+    run.cancel = clock.after(dueMs - clock.elapsed(), () => {
       run.dueMs = Number.POSITIVE_INFINITY;
       void drain(lane);
     });
@@ -119,10 +122,9 @@ export function createSender(parts: SenderParts): Sender {
     else if (run.off.size > 0) {
       pump(lane, Math.min(...[...run.off.values()].map(({ untilMs }) => untilMs)) - clock.elapsed());
     }
-    if (total.sent + total.undeliverable > 0 && !LANES.some((name) => runs[name].busy)) {
-      const { sent, duplicates, undeliverable } = total;
-      total = { sent: 0, duplicates: 0, undeliverable: 0 };
-      parts.drained(sent, duplicates, undeliverable);
+    if (total !== NONE && !LANES.some((name) => runs[name].busy)) {
+      parts.drained(total);
+      total = NONE;
     }
   }
 
@@ -149,9 +151,11 @@ export function createSender(parts: SenderParts): Sender {
       run.attempt = 0;
       run.limit = LARGEST_BATCH;
       for (const [{ id }] of [...settled, ...refused]) run.off.delete(id);
-      total.sent += settled.length;
-      total.duplicates += settled.filter(([, how]) => how === "duplicate").length;
-      total.undeliverable += refused.length;
+      total = {
+        sent: total.sent + settled.length,
+        duplicates: total.duplicates + settled.filter(([, how]) => how === "duplicate").length,
+        undeliverable: total.undeliverable + refused.length,
+      };
     }
     for (const [{ id }, wait] of later) {
       const attempt = (run.off.get(id)?.attempt ?? 0) + 1;

@@ -1,6 +1,6 @@
 /** The outbox's condition: counts from the database, lanes' states from whoever sends, told when it changes. */
 import type { Clock } from "../core/clock";
-import { LANES, type Lane } from "./entry";
+import { type Lane, perLane } from "./entry";
 import type { LaneState, LaneStatus, Status } from "./port";
 import type { Counts, Store } from "./store";
 
@@ -28,9 +28,7 @@ export interface StatusWatch {
 }
 
 const NONE: Counts = {
-  lanes: Object.fromEntries(
-    LANES.map((lane) => [lane, { count: 0, oldest: 0 }]),
-  ) as unknown as Counts["lanes"],
+  lanes: perLane(() => ({ count: 0, oldest: 0 })),
   undeliverable: 0,
   losses: 0,
 };
@@ -47,15 +45,15 @@ export function watchStatus(parts: StatusParts): StatusWatch {
 
   function compose(): Status {
     let backlog = 0;
-    const lanes = LANES.map((lane): [Lane, LaneStatus] => {
+    const lanes = perLane((lane): LaneStatus => {
       const { count, oldest } = counted.lanes[lane];
       backlog += count;
       const oldestAt = (oldest as { createdAt?: string } | undefined)?.createdAt;
-      return [lane, { waiting: count, oldestAt, state: count > 0 ? parts.stateOf(lane) : { name: "idle" } }];
+      return { waiting: count, oldestAt, state: count > 0 ? parts.stateOf(lane) : { name: "idle" } };
     });
     return {
       storage: parts.isSafe() ? "safe" : "unsafe",
-      lanes: Object.fromEntries(lanes) as Status["lanes"],
+      lanes,
       backlog,
       undeliverable: counted.undeliverable,
       losses: counted.losses,

@@ -95,12 +95,9 @@ export const believeHeld: Believe<Held> = (value) =>
 export const believeLossTaken: Believe<LossTaken> = (value) =>
   isFields(value) && isReceipt(value.receipt) ? (value as unknown as LossTaken) : undefined;
 
-/** Either the effect or a receipt: anything else does not let an entry go. */
-export const believeAssigned: Believe<Assigned> = (value) => {
-  if (!isFields(value)) return undefined;
-  const told = Array.isArray(value.refused) || (isFields(value.receipt) && isText(value.receipt.id));
-  return told ? (value as Assigned) : undefined;
-};
+/** With the effect or without it, the receipt is there: only that lets an entry go. */
+export const believeAssigned: Believe<Assigned> = (value) =>
+  isFields(value) && isReceipt(value.receipt) ? (value as Assigned) : undefined;
 
 /** For calls whose answer is empty. */
 export const believeNothing: Believe<null> = () => null;
