@@ -363,9 +363,9 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       await watch.refresh();
     },
     async discardAll() {
+      const count = await shelves.discardAll();
       const mine = LANES.flatMap(aside.of);
       for (const { id } of mine) aside.drop(id, false);
-      const count = await shelves.discardAll();
       await watch.refresh();
       return count + mine.length;
     },

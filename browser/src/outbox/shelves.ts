@@ -1,7 +1,7 @@
 /** What is done with entries once they are kept: read, settle, refuse, put away, try again, discard. */
 import type { Clock } from "../core/clock";
 import type { Book } from "./book";
-import { type Entry, LANES, type Lane, type Loss, type Undeliverable } from "./entry";
+import type { Entry, Lane, Loss, Undeliverable } from "./entry";
 import type { Answered, News } from "./port";
 import { rangesOf, union } from "./ranges";
 import { unseal } from "./record";
@@ -139,18 +139,15 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
       await change([], [["undeliverable", id]], item ? [item.entry.seq] : []);
     },
 
+    /** All in one transaction: a failure leaves all of it there. */
     async discardAll(): Promise<number> {
-      let count = 0;
-      for (const lane of LANES) {
-        const found = await store.read("entries", lane);
-        count += found.length;
-        await change(
-          [],
-          found.map(([key]) => ["entries", key]),
-          found.map(([key]) => Number(key[1])),
-        );
-      }
-      return count;
+      const found = await store.read("entries");
+      await change(
+        [],
+        found.map(([key]) => ["entries", key]),
+        found.map(([key]) => Number(key[1])),
+      );
+      return found.length;
     },
   };
 }

@@ -1,7 +1,10 @@
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openMemory } from "./memory";
 import type { News, NotKept } from "./port";
-import { completed, networkDown, newDevice, problem } from "./rig";
+import { assigned, completed, networkDown, newDevice, problem } from "./rig";
+
+const used = { kind: "analytics.recorded", payload: "{}" };
 
 let { clock, server, disk, mirror, open, end } = newDevice();
 beforeEach(() => {
@@ -135,6 +138,38 @@ describe("an outbox on a full disk", () => {
     await clock.pass(2_000);
     expect(server.applied.size).toBe(1);
     expect(await outbox.waiting()).toEqual([]);
+  });
+});
+
+describe("what its person throws away", () => {
+  it.each([1, 2, 3])("goes as a whole or not at all: write %i fails", async (failing) => {
+    const store = openMemory();
+    const outbox = await open({ engine: () => store });
+    server.behaviour = networkDown;
+    for (const draft of [completed("one"), assigned("ben"), used]) await outbox.add(draft);
+    const write = store.write.bind(store);
+    let writes = 0;
+    store.write = async (...change) => {
+      writes += 1;
+      if (writes === failing) throw new DOMException("", "UnknownError");
+      return write(...change);
+    };
+    const gone = await outbox.discardAll().catch(() => 0);
+    expect(gone + (await outbox.waiting()).length).toBe(3);
+    expect([0, 3]).toContain(gone);
+  });
+
+  it("is not what was set aside either, where the storage does not answer", async () => {
+    const outbox = await open();
+    await clock.pass(10);
+    server.behaviour = networkDown;
+    disk.condition = "dead";
+    await refusalOf(outbox.add(completed("one")));
+    await expect(outbox.discardAll()).rejects.toThrow();
+    expect(journalled()).toHaveLength(1);
+    disk.condition = "well";
+    await clock.until(async () => outbox.status.storage === "safe");
+    expect(await outbox.waiting()).toHaveLength(1);
   });
 });
 
