@@ -22,6 +22,8 @@ export interface LeadershipParts {
   follow: () => void;
   /** Say that the leader is there. */
   beat: () => void;
+  /** No lock is to be had here, as where a site may store nothing: asking again would not change it. */
+  denied: () => void;
 }
 
 export interface Leadership {
@@ -34,7 +36,15 @@ export interface Leadership {
   stand(): void;
 }
 
-export function standForLeader({ locks, clock, visible, lead, follow, beat }: LeadershipParts): Leadership {
+export function standForLeader({
+  locks,
+  clock,
+  visible,
+  lead,
+  follow,
+  beat,
+  denied,
+}: LeadershipParts): Leadership {
   let leads = false;
   /** Counts candidacies: what an older one still hears is no news. */
   let turn = 0;
@@ -51,10 +61,7 @@ export function standForLeader({ locks, clock, visible, lead, follow, beat }: Le
     lastHeardMs = clock.elapsed();
     // A theft is granted at once, and may not carry a signal.
     const options: LockOptions = steal ? { steal: true } : { signal: waiting.signal };
-    locks
-      .request(LOCK, options, () => hold(mine))
-      // Aborted by ourselves (then `turn` moved on), or taken from us while we were frozen.
-      .catch(() => mine === turn && lost());
+    locks.request(LOCK, options, () => hold(mine)).catch((fault: Error) => mine === turn && refused(fault));
     watch();
   }
 
@@ -67,9 +74,14 @@ export function standForLeader({ locks, clock, visible, lead, follow, beat }: Le
     });
   }
 
-  function lost(): void {
+  /** Taken from us while we were frozen, or not to be had at all. (What we aborted ourselves is an older turn.) */
+  function refused({ name }: Error): void {
     step();
-    stand();
+    if (name === "AbortError") stand();
+    else {
+      cancelTimer();
+      denied();
+    }
   }
 
   function step(): void {

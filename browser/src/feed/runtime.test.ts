@@ -147,6 +147,25 @@ describe("the runtime status of a browser", () => {
     for (const tab of tabs) expect(tab.news).toEqual([news]);
   });
 
+  it("works where Web Locks are denied as where there are none, and asks for no lock again", async () => {
+    const browser = new Browser();
+    const denied = () => Promise.reject(new DOMException("Storage is denied.", "SecurityError"));
+    // Whoever asks without end is to fail this test, not to hang it.
+    const request = vi.fn(() => (request.mock.calls.length > 50 ? new Promise(() => {}) : denied()));
+    browser.locks.request = request as unknown as LockManager["request"];
+    const tabs = [browser.tab(), browser.tab()];
+    await settled();
+    expect(browser.wire.lines).toHaveLength(0);
+    for (const tab of tabs) expect(tab.last()).toMatchObject({ reach: "reached", via: "poll" });
+    await vi.advanceTimersByTimeAsync(HIDDEN_PATIENCE_MS);
+    for (const tab of tabs) {
+      tab.rest();
+      tab.wake();
+    }
+    await settled();
+    expect(request).toHaveBeenCalledTimes(tabs.length);
+  });
+
   it("works without Web Locks: each tab asks for itself, and none holds a stream", async () => {
     const browser = new Browser();
     const tabs = [browser.tab({ locks: false }), browser.tab({ locks: false })];

@@ -31,7 +31,7 @@ export interface RuntimeParts {
   random: () => number;
   online: () => boolean;
   visible: () => boolean;
-  /** Absent in old browsers: then every tab asks for itself, and none holds a stream. */
+  /** Absent in old browsers, or denied: then every tab asks for itself, and none holds a stream. */
   locks: Pick<LockManager, "request"> | undefined;
   channel: Pick<BroadcastChannel, "postMessage" | "addEventListener"> | undefined;
   changed: (service: Service) => void;
@@ -58,6 +58,7 @@ export function startRuntime(parts: RuntimeParts): Runtime {
   let heardFor: string | undefined;
   let ladder: Ladder | undefined;
   let leadership: Leadership | undefined;
+  let streams = locks !== undefined && channel !== undefined;
 
   const tell = (message: Message) => channel?.postMessage(message);
 
@@ -70,7 +71,7 @@ export function startRuntime(parts: RuntimeParts): Runtime {
     ladder = climb(
       {
         ...parts,
-        streams: locks !== undefined && channel !== undefined,
+        streams,
         changed(news) {
           learn(news);
           tell({ type: "status", service });
@@ -125,6 +126,11 @@ export function startRuntime(parts: RuntimeParts): Runtime {
       lead,
       follow: leave,
       beat: () => tell({ type: "status", service }),
+      denied() {
+        leadership = undefined;
+        streams = false;
+        lead();
+      },
     });
     tell({ type: "hello" });
   } else {
