@@ -1,8 +1,8 @@
 /**
  * One tab sends. Who holds the Web Lock writes an epoch and a beat into the database; whatever a sender
  * settles is refused when the epoch is another by then. A frozen tab keeps its lock, so a lock whose beat
- * stopped is stolen. Without Web Locks every tab may send: the server's idempotency keeps it right, at the
- * price of some requests.
+ * stopped is stolen. Without Web Locks, or where they are denied, every tab may send: the server's
+ * idempotency keeps it right, at the price of some requests.
  */
 import type { Clock } from "../core/clock";
 import type { Book } from "./book";
@@ -44,11 +44,11 @@ export function takeLease({ locks, name, book, clock, page, askForSeat, changed 
   let leave: () => void = () => {};
   let waitsForLock: AbortController | undefined;
   let cancelWatch = () => {};
-
-  if (!locks) return { holds: () => true, epoch: () => undefined, lost() {}, asked() {}, close() {} };
+  /** No locks are to be had: every tab may send. */
+  let free = !locks;
 
   async function contend(steal = false): Promise<void> {
-    if (away || (waitsForLock && !steal)) return;
+    if (away || free || (waitsForLock && !steal)) return;
     waitsForLock?.abort();
     const mine = new AbortController();
     waitsForLock = mine;
@@ -56,14 +56,16 @@ export function takeLease({ locks, name, book, clock, page, askForSeat, changed 
       await locks?.request(name, steal ? { steal } : { signal: mine.signal }, () =>
         mine === waitsForLock ? hold(mine) : undefined,
       );
-    } catch {
-      // Stolen, or no longer wanted.
+    } catch (fault) {
+      // Stolen, or no longer wanted; or else denied, which asking again would not change.
+      free ||= (fault as Error).name !== "AbortError";
     }
     if (mine !== waitsForLock) return;
     waitsForLock = undefined;
     end();
+    if (free) changed();
     // Behind whoever came next.
-    clock.after(0, () => void contend());
+    else clock.after(0, () => void contend());
   }
 
   async function hold(mine: AbortController): Promise<void> {
@@ -113,6 +115,7 @@ export function takeLease({ locks, name, book, clock, page, askForSeat, changed 
 
   function watch(): void {
     cancelWatch = clock.after(BEAT_MS, () => {
+      if (free) return;
       if (!away) beatOrWatch().catch(() => {});
       watch();
     });
@@ -126,7 +129,7 @@ export function takeLease({ locks, name, book, clock, page, askForSeat, changed 
       end();
     } else if (change === "seen") {
       away = false;
-      if (epoch === undefined) askForSeat();
+      if (!free && epoch === undefined) askForSeat();
       void contend();
     }
   });
@@ -134,8 +137,8 @@ export function takeLease({ locks, name, book, clock, page, askForSeat, changed 
   watch();
   void contend();
   return {
-    holds: () => epoch !== undefined,
-    epoch: () => epoch ?? NO_EPOCH,
+    holds: () => free || epoch !== undefined,
+    epoch: () => (free ? undefined : (epoch ?? NO_EPOCH)),
     lost: end,
     asked() {
       if (!page?.visible()) end();

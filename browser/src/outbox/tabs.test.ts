@@ -255,6 +255,28 @@ describe("tabs that share an outbox", () => {
     expect([one.status.backlog, two.status.backlog]).toEqual([0, 0]);
   });
 
+  it("all send where Web Locks are denied, which is asked once", async () => {
+    let asked = 0;
+    const request = () => {
+      asked += 1;
+      // Were it asked for ever, no timer would ring any more, and this test would hang.
+      if (asked > 100) return new Promise(() => {});
+      return Promise.reject(new DOMException("Storage is denied here.", "SecurityError"));
+    };
+    const locks = { request } as unknown as LockManager;
+    const page = new FakePage(true);
+    const [one, two] = [await browser.tab({ locks, page }), await browser.tab({ locks })];
+    await browser.clock.pass(10);
+    expect(sendersOf([one, two])).toBe(2);
+    page.tell("gone");
+    page.tell("seen");
+    await Promise.all([one.add(progressed(10)), two.add(completed("lesson"))]);
+    await browser.clock.pass(60_000);
+    expect(browser.server.applied.size).toBe(2);
+    expect([one.status.backlog, two.status.backlog]).toEqual([0, 0]);
+    expect(asked).toBe(2);
+  });
+
   it("need no channel: a tab that hears nothing still sees what others added", async () => {
     const one = await browser.tab({ channel: null });
     const two = await browser.tab({ channel: null });
