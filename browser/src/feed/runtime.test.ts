@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../core/clock";
+import { unreachable } from "../core/problem";
 import type { Answer } from "../wire/client";
 import type { Health } from "../wire/shapes";
 import type { Service } from "./ladder";
@@ -135,6 +136,27 @@ describe("the runtime status of a browser", () => {
     other.ask("");
     await settled();
     expect(browser.wire.lines).toHaveLength(3);
+  });
+
+  it("shows nobody what was told to the person before, also while the server can't be asked", async () => {
+    const browser = new Browser();
+    const leader = browser.tab();
+    const other = browser.tab();
+    await settled();
+    leader.ask("olu");
+    await settled();
+    browser.wire.line.tell("snapshot", { ...OK, featureFlags: { NEW: true } }, "e.4");
+    await settled();
+    browser.wire.refuse = async () => ({ ok: false, problem: unreachable("no answer") });
+    browser.poll.mockResolvedValue({ ok: false, problem: unreachable("no answer") });
+    leader.ask("ada");
+    expect(leader.last()?.health?.featureFlags).toBeUndefined();
+    await settled();
+    for (const tab of [leader, other]) {
+      expect(tab.last()?.reach).toBe("ourService");
+      expect(tab.last()?.health).toMatchObject({ status: "ok" });
+      expect(tab.last()?.health?.featureFlags).toBeUndefined();
+    }
   });
 
   it("passes on what the service worker tells, in every tab", async () => {

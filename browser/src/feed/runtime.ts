@@ -40,8 +40,8 @@ export interface RuntimeParts {
 
 export interface Runtime {
   /**
-   * Asks now, in whichever tab asks. `audience`: who is signed in, as any text; for another than before
-   * everything begins anew, because what the server told was for somebody else.
+   * Asks now, in whichever tab asks. `audience`: who is signed in, as any text; for another than before the
+   * server is asked anew, and of what it told only that is kept which it tells anybody.
    */
   ask(audience?: string): void;
   /** For `freeze` and `pagehide`. */
@@ -51,6 +51,12 @@ export interface Runtime {
 }
 
 const UNASKED: Service = { reach: "asking", via: "none" };
+
+function forAnybody({ health, ...service }: Service): Service {
+  if (health === undefined) return service;
+  const { status, demo } = health;
+  return { ...service, health: { status, ...(demo !== undefined && { demo }) } };
+}
 
 export function startRuntime(parts: RuntimeParts): Runtime {
   const { channel, locks, changed } = parts;
@@ -67,15 +73,17 @@ export function startRuntime(parts: RuntimeParts): Runtime {
     changed(service);
   }
 
+  function spread(news: Service): void {
+    learn(news);
+    tell({ type: "status", service });
+  }
+
   function lead(): void {
     ladder = climb(
       {
         ...parts,
         streams,
-        changed(news) {
-          learn(news);
-          tell({ type: "status", service });
-        },
+        changed: spread,
       },
       service,
     );
@@ -93,6 +101,7 @@ export function startRuntime(parts: RuntimeParts): Runtime {
       tell({ type: "ask", audience });
     } else if (another) {
       leave();
+      spread(forAnybody(service));
       lead();
     } else {
       ladder.askNow();
