@@ -312,6 +312,28 @@ describe("when the person changes", () => {
     expect(page.sealed.all.value).toEqual([]);
   });
 
+  it("their outbox is closed also where it opens after they left, and the next one opens behind it", async () => {
+    const page = openPage();
+    let opened = () => {};
+    page.opens = () => new Promise((resolve) => (opened = resolve));
+    const outbox = page.start();
+    await settle();
+    page.owner.value = undefined;
+    await settle();
+    const openFirst = opened;
+    page.owner.value = ADA;
+    await settle();
+    expect(page.boxes).toHaveLength(0);
+    page.opens = async () => {};
+    openFirst();
+    await settle();
+    expect(page.boxes.map(({ closed, listeners }) => [closed, listeners.size])).toEqual([
+      [true, 0],
+      [false, 1],
+    ]);
+    expect(outbox.ready.value).toBe(true);
+  });
+
   it("what they still say goes into their own outbox", async () => {
     const page = openPage();
     const outbox = page.start();

@@ -57,6 +57,7 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
   /** Receipts heard while the first list is still being read. */
   const settledEarly = new Set<string>();
   const adding = new Set<Promise<void>>();
+  let opening: Promise<Outbox> | undefined;
   let opened: Outbox | undefined;
   let closed = false;
   let tries = 0;
@@ -82,7 +83,11 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
   async function openBox(): Promise<Outbox> {
     for (let attempt = 1; !closed; attempt += 1) {
       try {
-        opened = await parts.open(owner);
+        opening = parts.open(owner);
+        const there = await opening;
+        // Whoever closed the watch meanwhile waits for it, and closes it.
+        if (closed) break;
+        opened = there;
         openFailed.value = false;
         stopHearing = opened.subscribe(heard);
         status.value = opened.status;
@@ -304,7 +309,7 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
     async close(): Promise<void> {
       closed = true;
       stopHearing();
-      await opened?.close();
+      await (await opening?.catch(() => undefined))?.close();
     },
   };
 }
