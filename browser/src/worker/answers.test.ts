@@ -79,6 +79,20 @@ describe("the server's word first", () => {
     expect(parts.keep).toHaveBeenCalledOnce();
   });
 
+  it("makes what is here as new as it says, also when it comes after the reader's patience", async () => {
+    let come: (late: Response) => void = () => {};
+    const slow = new Promise<Response>((resolve) => {
+      come = resolve;
+    });
+    const { parts, done } = rig(here(), () => slow, { sleep: async () => {} });
+    const shown = await serverFirst(request(), parts);
+    expect([await shown.text(), shown.headers.get("X-Data-As-Of")]).toEqual(["here", "09:00"]);
+    come(answer("", { "X-Data-As-Of": "12:00" }, 304));
+    await done();
+    const kept = parts.keep.mock.calls[0]?.[0];
+    expect([await kept?.text(), kept?.headers.get("X-Data-As-Of")]).toEqual(["here", "12:00"]);
+  });
+
   it("is waited for, however long, where nothing is here", async () => {
     const { parts } = rig(undefined, async () => answer("there"), { sleep: async () => {} });
     expect(await (await serverFirst(request(), parts)).text()).toBe("there");

@@ -33,7 +33,8 @@ export async function serverFirst(
 ): Promise<Response> {
   const pin = request.headers.has(KEEP);
   const held = await parts.held();
-  const asked = ask(request, held, pin, parts);
+  // A copy: its body is still whole when the server confirms it after this one was shown.
+  const asked = ask(request, held?.clone(), pin, parts);
   if (!held) return (await asked).answer ?? Response.error();
   const late = pin ? new Promise<never>(() => {}) : parts.sleep(patienceMs);
   const said = await Promise.race([asked, late]);
@@ -67,7 +68,7 @@ async function ask(request: Request, held: Response | undefined, pin: boolean, p
   const worth = worthOf(answer, parts.asker);
   if (worth === "gone") parts.later(parts.drop());
   if (worth === "same" && held)
-    return { good: true, answer: await keep(confirmed(held.clone(), answer), pin, parts) };
+    return { good: true, answer: await keep(confirmed(held, answer), pin, parts) };
   if (worth === "fresh") return { good: true, answer: await keep(answer, pin, parts) };
   return { good: worth === "gone" || worth === "final", answer };
 }
