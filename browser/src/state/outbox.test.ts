@@ -281,6 +281,44 @@ describe("what the server will not have", () => {
     expect(states(outbox)).toEqual(["kept"]);
   });
 
+  it.each(["the first list", "a later one"])(
+    "is shown also when the news comes while %s is being read",
+    async (which) => {
+      const page = openPage();
+      let read = () => {};
+      const readSlowly = (box: FakeOutbox) => {
+        const { undeliverable } = box;
+        box.undeliverable = async () => {
+          const found = await undeliverable();
+          await new Promise<void>((resolve) => (read = resolve));
+          box.undeliverable = undeliverable;
+          return found;
+        };
+      };
+      page.opens = async (box) => {
+        box.put(keptDraft("one"));
+        box.countAgain();
+        if (which === "the first list") readSlowly(box);
+      };
+      const outbox = page.start();
+      await settle();
+      const box = boxOf(page);
+      if (which === "a later one") {
+        readSlowly(box);
+        box.put(keptDraft("two"));
+        box.countAgain();
+        await vi.advanceTimersByTimeAsync(1_000);
+      }
+      const item = refuse(box);
+      box.tell({ type: "undeliverable", item });
+      box.countAgain();
+      read();
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(outbox.undeliverable.value).toEqual([item]);
+      expect(states(outbox)).toEqual(["undeliverable"]);
+    },
+  );
+
   it("stays until its person puts it away", async () => {
     const page = openPage();
     page.opens = async (box) => {

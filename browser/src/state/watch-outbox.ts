@@ -63,6 +63,7 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
   let tries = 0;
   let stopHearing = () => {};
   let recountPlanned = false;
+  let timesHeard = 0;
   let changed = false;
   let saved = false;
 
@@ -118,6 +119,7 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
   /** Reads the lists anew; for the start, and for when a count shows that news was missed. */
   async function recount(from: Outbox): Promise<void> {
     // What is kept while the lists are being read may be missing from them, and is there all the same.
+    const heardBefore = timesHeard;
     const before = [...known.values()].filter(({ stage }) => HELD.has(stage.name)).map(({ id }) => id);
     const [waits, refused, lost] = await Promise.all([from.waiting(), from.undeliverable(), from.losses()]);
     const there = new Set([...waits, ...refused].map(({ id }) => id));
@@ -129,6 +131,8 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
     undeliverable.value = refused;
     losses.value = lost;
     show();
+    // What was heard while the lists were being read is newer than they are.
+    if (timesHeard !== heardBefore && !agrees()) planRecount();
   }
 
   function learn(entry: KeptEntry, stage: Stage): void {
@@ -140,6 +144,7 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
   }
 
   function heard(news: News): void {
+    timesHeard += 1;
     if (news.type === "added") {
       learn(news.entry, { name: "kept" });
     } else if (news.type === "settled") {
@@ -152,7 +157,7 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
       losses.value = [...losses.peek().filter(({ id }) => id !== news.loss.id), news.loss];
     } else if (news.type === "status") {
       status.value = news.status;
-      if (!agrees()) planRecount();
+      if (ready.peek() && !agrees()) planRecount();
     }
     show();
   }
@@ -183,7 +188,7 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
   }
 
   function planRecount(): void {
-    if (recountPlanned || !ready.peek()) return;
+    if (recountPlanned) return;
     recountPlanned = true;
     clock.after(RECOUNT_AFTER_MS, async () => {
       recountPlanned = false;
