@@ -50,6 +50,19 @@ describe("a call over the wire", () => {
     expect(await asker("POST", "/api/client/receipts")).toBeNull();
   });
 
+  it("does not believe a reading that is for somebody else, as after a sign-in in another tab", async () => {
+    const read = (asked: string | undefined, told: string | undefined) => {
+      const fetch = async () => json(COURSES, told ? { headers: { "X-Holdfast-Principal": told } } : {});
+      const wire = createWire({ fetch, clock: systemClock, csrfToken: () => "", whose: () => asked });
+      return wire.call({ method: "GET", path: "/api/client/courses" }, believeCourseList);
+    };
+    expect(await read("o/u", "o/other")).toMatchObject({ ok: false, problem: { family: "garbled" } });
+    expect(await read("o/u", "o/u")).toMatchObject({ ok: true });
+    // Not every answer says whose it is, and not everybody who asks is known here.
+    expect(await read("o/u", undefined)).toMatchObject({ ok: true });
+    expect(await read(undefined, "o/u")).toMatchObject({ ok: true });
+  });
+
   it("tells an answer of this device apart from one of the server", async () => {
     const headers = { "X-Holdfast-From": "cache" };
     expect(await wireTo(async () => json(COURSES, { headers })).read()).toMatchObject({ fromDevice: true });

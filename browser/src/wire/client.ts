@@ -66,9 +66,10 @@ export function createCaller(parts: WireParts): Pick<Wire, "call"> {
       const deadlineMs = ask.deadlineMs ?? DEADLINE_MS;
       const cancel = parts.clock.after(deadlineMs, () => ended.abort());
       try {
+        const headers = headersOf(ask, parts);
         const response = await parts.fetch(ask.path, {
           method: ask.method,
-          headers: headersOf(ask, parts),
+          headers,
           credentials: "same-origin",
           // An answer belongs to one principal: on a shared device no cache may hand it to the next.
           cache: "no-store",
@@ -79,6 +80,9 @@ export function createCaller(parts: WireParts): Pick<Wire, "call"> {
           ...(ask.keepalive ? { keepalive: true } : {}),
         });
         const text = await response.text();
+        if (response.ok && isAnothers(response, headers[WHOSE])) {
+          return { ok: false, problem: garbled(response.status, "The answer is for somebody else.") };
+        }
         return judge(response, text, ask.reads ?? "json", believe, parts.clock.now());
       } catch {
         return {
@@ -153,6 +157,12 @@ function headersOf(ask: Ask, parts: WireParts): Record<string, string> {
     ...(whose === undefined ? {} : { [WHOSE]: whose }),
     ...ask.headers,
   };
+}
+
+/** Another tab signed somebody else in, and this one has not heard of it yet: the cookie is theirs. */
+function isAnothers({ headers }: Response, asker: string | undefined): boolean {
+  const whose = headers.get(WHOSE);
+  return asker !== undefined && whose !== null && whose !== asker;
 }
 
 function judge<T>(
