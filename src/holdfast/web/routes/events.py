@@ -103,7 +103,8 @@ async def _take(ask: Ask, batch: Batch, door: Door) -> Receipts:
         )
     portal.reported.note(
         ask.my_org,
-        batch.device_id or who.user_id,
+        who.user_id,
+        batch.device_id or "",
         ask.headers.get("x-client-queue-backlog"),
         ask.headers.get("x-client-queue-lag"),
     )

@@ -1,0 +1,65 @@
+"""Health's documents: what they cost, and that a fault in making one does not end the telling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from holdfast.core.clock import ManualClock
+from holdfast.feed.hub import Hub
+from holdfast.web.telling import FRESH_S, STRANGERS, Audience, Telling
+
+MEMBERS = [Audience("member", org) for org in ("tide", "high", "low")]
+
+
+class Desk:
+    """A telling that counts how often it gathers."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.gathered = 0
+        self.clock = clock
+        self.feed = Hub()
+        self.telling = Telling(self.feed, clock, self.facts, self.build)
+
+    def facts(self) -> int:
+        self.gathered += 1
+        return self.gathered
+
+    def build(self, whom: Audience, facts: int) -> dict[str, Any]:
+        return {"kind": whom.kind, "n": facts}
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+def test_a_moment_s_numbers_are_gathered_once_however_many_audiences_ask(clock: ManualClock) -> None:
+    desk = Desk(clock)
+    for whom in (STRANGERS, *MEMBERS):
+        desk.telling.now(whom)
+    assert desk.gathered == 1
+    clock.advance(FRESH_S)
+    for whom in (STRANGERS, *MEMBERS):
+        desk.telling.now(whom)
+    assert desk.gathered == 2
+
+
+def test_a_document_s_numbers_are_a_tenth_of_a_second_old_at_most(clock: ManualClock) -> None:
+    desk = Desk(clock)
+    desk.telling.now(STRANGERS)
+    clock.advance(FRESH_S * 0.9)
+    member = desk.telling.now(MEMBERS[0])
+    clock.advance(FRESH_S * 0.9)
+    # Built lately, of numbers that are older.
+    assert desk.telling.now(MEMBERS[0]).seq > member.seq
+    assert desk.gathered == 2
+
+
+def test_a_change_is_gathered_at_once(clock: ManualClock) -> None:
+    desk = Desk(clock)
+    desk.telling.now(STRANGERS)
+    desk.telling.changed()
+    desk.telling.now(STRANGERS)
+    assert desk.gathered == 2
