@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -28,9 +28,9 @@ class Change(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """Numbers as they stood."""
+    """Numbers as they stood. When is told in the clock's ticks: the wall's may be set back."""
 
-    at_s: float
+    at_ticks_s: float
     values: Mapping[str, float]
 
 
@@ -54,7 +54,7 @@ class History:
             expected *= 2
         return expected
 
-    def read(self, at_s: float, values: Mapping[str, float]) -> None:
-        """Keep a reading, unless the last one is younger than ten seconds."""
-        if not self.readings or at_s - self.readings[-1].at_s >= EVERY_S:
-            self.readings.append(Reading(at_s, values))
+    def read(self, ticks_s: float, numbers: Callable[[], Mapping[str, float]]) -> None:
+        """Keep a reading, unless the last one is younger than ten seconds; only then add the numbers up."""
+        if not self.readings or ticks_s - self.readings[-1].at_ticks_s >= EVERY_S:
+            self.readings.append(Reading(ticks_s, numbers()))

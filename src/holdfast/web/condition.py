@@ -127,7 +127,7 @@ class Condition:
         """The moment."""
         portal = self._portal
         facts = Facts(portal.monitor.verdict(), portal.waiting.pending(), portal.reported.by_org())
-        portal.monitor.history.read(portal.clock.now_s(), self._readings(facts))
+        portal.monitor.history.read(portal.clock.ticks_s(), lambda: self._readings(facts))
         return facts
 
     def _readings(self, at: Facts) -> dict[str, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.core.clock import parse_rfc3339
+from holdfast.core.clock import ManualClock, parse_rfc3339
 from holdfast.web.portal import BACKLOG_LIMIT
 from tests.unit.web.portals import House, completed, house, problem
 
@@ -196,3 +196,16 @@ async def test_the_last_hour_is_kept_in_readings_every_ten_seconds(portal: House
         "backlog", "lagMs", "analyticsIngestLagMs", "deadLetters", "devicesBacklog", "streams",
     }  # fmt: skip
     assert all(len(row) == len(said["at"]) for row in said["values"].values())
+
+
+async def test_readings_go_on_in_order_when_the_clock_was_set_back(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with house(tmp_path, clock=clock) as portal:
+        olu = portal.person("olu")
+        await portal.anybody.get("/api/health")
+        clock.advance(10.0)
+        clock._now_s -= 3_000.0
+        await portal.anybody.get("/api/health")
+        at = (await olu.get("/api/health/history")).json()["readings"]["at"]
+    # The earlier one stands where it belongs by the clock as it is now.
+    assert at == [clock.now_s() - 10.0, clock.now_s()]

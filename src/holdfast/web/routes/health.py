@@ -75,7 +75,9 @@ async def stream(ask: Ask) -> Answer:
 
 async def history(ask: Ask) -> HealthHistory:
     """The last changes and the last hour."""
-    known = ask.portal.monitor.history
+    known, clock = ask.portal.monitor.history, ask.portal.clock
+    # When the ticks began, by the wall as it is now: one that was set back puts no reading out of order.
+    began_s = clock.now_s() - clock.ticks_s()
     names = list(known.readings[-1].values) if known.readings else []
     return HealthHistory(
         changes=[
@@ -83,7 +85,7 @@ async def history(ask: Ask) -> HealthHistory:
             for each in known.changes
         ],
         readings=Readings(
-            at=[round(each.at_s, 3) for each in known.readings],
+            at=[round(began_s + each.at_ticks_s, 3) for each in known.readings],
             values={name: [each.values.get(name, 0.0) for each in known.readings] for name in names},
         ),
     )
