@@ -28,12 +28,15 @@ describe("a course kept on the device", () => {
   let missing: Set<string>;
   let word: string | undefined;
   let asked: string[];
+  /** What is answered only when a test says so. */
+  let hold: { at: string; until: Promise<void> } | undefined;
   const persist = vi.fn(async () => true);
 
   /** A portal behind a worker that stores what it is asked to keep. */
   async function fetch(path: RequestInfo | URL, init?: RequestInit): Promise<Response> {
     const at = String(path);
     asked.push(at);
+    if (hold?.at === at) await hold.until;
     if (missing.has(at)) throw new TypeError("Failed to fetch");
     expect(new Headers(init?.headers).get("X-Holdfast-Keep")).toBe("1");
     const said = PORTAL[at];
@@ -58,6 +61,7 @@ describe("a course kept on the device", () => {
     missing = new Set();
     word = "yes";
     asked = [];
+    hold = undefined;
     persist.mockClear();
   });
 
@@ -120,6 +124,38 @@ describe("a course kept on the device", () => {
     expect(offline.kept.value.size).toBe(0);
     offline.belongTo(ADA);
     await vi.waitFor(() => expect(offline.kept.value.has("tides")).toBe(true));
+  });
+
+  it.each([
+    ["one of its lessons", `${COURSE}/lessons/one`],
+    ["a figure", FIGURE],
+  ])(
+    "is not stored any further once somebody else is here, who is told nothing of it: %s",
+    async (_, last) => {
+      const offline = open();
+      let come: () => void = () => {};
+      hold = { at: last, until: new Promise((resolve) => (come = resolve)) };
+      const keeping = offline.keep("tides");
+      await vi.waitFor(() => expect(asked.at(-1)).toBe(last));
+      offline.belongTo({ orgId: "highland", userId: "cleo" });
+      come();
+      await keeping;
+      expect(asked.at(-1)).toBe(last);
+      expect(offline.keeping.value.size).toBe(0);
+    },
+  );
+
+  it("is not called failed for who is here because it failed for who was", async () => {
+    const offline = open();
+    let come: () => void = () => {};
+    hold = { at: FIGURE, until: new Promise((resolve) => (come = resolve)) };
+    missing.add(FIGURE);
+    const keeping = offline.keep("tides");
+    await vi.waitFor(() => expect(asked.at(-1)).toBe(FIGURE));
+    offline.belongTo({ orgId: "highland", userId: "cleo" });
+    come();
+    await keeping;
+    expect(offline.keeping.value.size).toBe(0);
   });
 
   it("is a moment to ask the browser to keep it, once, and what it says is told", async () => {

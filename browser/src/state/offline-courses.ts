@@ -73,7 +73,12 @@ export function createOfflineCourses({ wire, caches, storage, clock }: OfflinePa
     keeping.value = state ? others.set(courseId, state) : others;
   }
 
-  async function ask<T>(path: string, believe: Believe<T>, deadlineMs?: number): Promise<T> {
+  /** The device may be somebody else's by now: what is asked for then would be stored among their things. */
+  function stayWith(owner: Whose): void {
+    if (whose !== owner) throw new NotStored("noAnswer");
+  }
+
+  async function ask<T>(owner: Whose, path: string, believe: Believe<T>, deadlineMs?: number): Promise<T> {
     const believeStored: Believe<Stored<T>> = (said, headers) => {
       const value = believe(said, headers);
       return value === undefined ? undefined : { value, kept: headers.get(KEPT) };
@@ -82,6 +87,7 @@ export function createOfflineCourses({ wire, caches, storage, clock }: OfflinePa
       { method: "GET", path, headers: { [KEEP]: "1" }, ...(deadlineMs && { deadlineMs }) },
       believeStored,
     );
+    stayWith(owner);
     if (!answer.ok) throw new NotStored("noAnswer");
     if (answer.value.kept !== "yes") throw new NotStored(answer.value.kept === "no" ? "noRoom" : "noAnswer");
     return answer.value.value;
@@ -94,28 +100,31 @@ export function createOfflineCourses({ wire, caches, storage, clock }: OfflinePa
     note(courseId, { name: "storing", done: 0, lessons: 0 });
     try {
       await persist();
+      stayWith(owner);
       const path = `/api/client/courses/${encodeURIComponent(courseId)}`;
-      const course: Course = await ask(path, believeCourse);
+      const course: Course = await ask(owner, path, believeCourse);
       const paths = [path];
       const lessons = course.lessons.length;
       for (const [done, { id }] of course.lessons.entries()) {
         note(courseId, { name: "storing", done, lessons });
         const lessonPath = `${path}/lessons/${encodeURIComponent(id)}`;
-        const lesson = await ask(lessonPath, believeLesson);
+        const lesson = await ask(owner, lessonPath, believeLesson);
         paths.push(lessonPath);
         for (const figure of figuresIn(lesson.html)) {
-          await ask(figure, anything, FIGURE_DEADLINE_MS);
+          await ask(owner, figure, anything, FIGURE_DEADLINE_MS);
           paths.push(figure);
         }
       }
-      if (whose !== owner) return;
       const cache = await caches.open(cacheName(owner));
       const bytes = await sizeOf(cache, paths);
+      stayWith(owner);
       const keptAt = new Date(clock.now()).toISOString();
       const record: KeptCourse = { courseId, title: course.title, keptAt, lessons, bytes, paths };
       await cache.put(NOTE + encodeURIComponent(courseId), new Response(JSON.stringify(record)));
+      stayWith(owner);
       note(courseId, undefined);
     } catch (fault) {
+      if (whose !== owner) return;
       note(courseId, { name: "failed", why: fault instanceof NotStored ? fault.why : "noRoom" });
     }
     await look();
