@@ -105,6 +105,24 @@ describe("the session of a page", () => {
     expect(session.signedIn.value).toBe(true);
   });
 
+  it("does not hear what was asked with the old cookie while the sign-in was on its way", async () => {
+    const { calls, tab } = open();
+    const session = tab();
+    await session.signIn("ada", "secret");
+    session.expire();
+    let enterAgain: (answer: Answer<Session>) => void = () => {};
+    let answer: (late: Answer<Session>) => void = () => {};
+    calls.login.mockReturnValueOnce(new Promise((resolve) => (enterAgain = resolve)));
+    calls.session.mockReturnValueOnce(new Promise((resolve) => (answer = resolve)));
+    const signedIn = session.signIn("ada", "secret");
+    const asked = session.ask();
+    enterAgain(yes(sessionOf("ada")));
+    await signedIn;
+    answer(no(signedOut));
+    await asked;
+    expect(session.signedIn.value).toBe(true);
+  });
+
   it("goes on with the last known person when the server can't be asked, without any token", async () => {
     const { calls, tab, memory } = open();
     await tab().signIn("ada", "secret");
