@@ -111,8 +111,9 @@ export function createPortal({
         if (ownerBefore) halfTyped.forget(ownerBefore);
       }
       if (signedIn) reads.retryFailed();
-      // Who is signed in decides what health tells them.
-      if (signedIn || ownerNow !== ownerBefore) health.ask(signedIn ? ownerNow : "");
+      // Who is signed in decides what health tells them. Of somebody who is only remembered the server's word
+      // is still to come: asking as nobody until then would begin the browser's one stream anew, and then again.
+      if (signedIn || (ownerNow === "" && ownerBefore !== "")) health.ask(ownerNow);
     });
     ownerBefore = ownerNow;
   });
