@@ -1553,12 +1553,17 @@ export interface components {
         };
         /**
          * Device
-         * @description One device: what arrived of it, what it said of its queue, what it lost.
+         * @description One device: what arrived of it, and what it said last of its queue.
+         *
+         *         `reported_backlog` and `reported_lag_ms` are null where it said nothing within ten minutes, and for
+         *         an earlier life of its storage.
          */
         Device: {
             deviceId: string;
             generation: number;
             orgId: string;
+            reportedBacklog: number | null;
+            reportedLagMs: number | null;
             seenAt: string;
             state: components["schemas"]["DeviceState"];
             userId: string;
@@ -1579,7 +1584,7 @@ export interface components {
         };
         /**
          * Devices
-         * @description The org's devices heard from last, and every loss receipt.
+         * @description What devices say together, the ones heard from last, and the latest loss receipts: 500 of each.
          */
         Devices: {
             items: components["schemas"]["Device"][];

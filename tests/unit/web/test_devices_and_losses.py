@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from holdfast.core.clock import ManualClock
 from holdfast.core.ids import uuid7
-from tests.unit.web.portals import House, completed, house, problem, recorded
+from holdfast.events.reported import FORGET_S
+from tests.unit.web.portals import Asker, House, completed, house, problem, recorded
 
 BATCH = "/api/client/progress/batch"
 RECEIPTS = "/api/client/receipts"
@@ -111,3 +114,39 @@ async def test_operators_see_each_devices_gaps_and_its_reported_queue(portal: Ho
     assert (said["reporting"], said["reportedBacklog"], said["reportedLagMs"]) == (1, 12, 90_000)
     other = (await portal.service("highland").get(DEVICES)).json()
     assert (other["items"], other["reporting"]) == ([], 0)
+
+
+def queues(said: dict[str, Any]) -> dict[tuple[str, str, int], tuple[int | None, int | None]]:
+    """What each of the listed devices is said to hold."""
+    return {
+        (one["userId"], one["deviceId"], one["generation"]): (one["reportedBacklog"], one["reportedLagMs"])
+        for one in said["items"]
+    }
+
+
+async def test_operators_see_which_devices_report_a_backlog_and_which_said_nothing_lately(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    async with house(tmp_path, clock=clock) as portal:
+        ada, ben = portal.person("ada"), portal.person("ben")
+
+        async def says(asker: Asker, device: str, generation: int, backlog: str) -> None:
+            body = {"deviceId": device, "generation": generation, "events": [completed(seq=1)]}
+            await asker.post(BATCH, body, X_Client_Queue_Backlog=backlog, X_Client_Queue_Lag="90000")
+            clock.advance(1)
+
+        await says(ada, "phone", 1, "4")
+        clock.advance(FORGET_S)
+        await says(ada, "tablet", 1, "7")
+        await says(ada, "tablet", 2, "12")
+        await says(ben, "tablet", 1, "0")
+        await portal.settle()
+        said = (await portal.service().get(DEVICES)).json()
+    assert queues(said) == {
+        ("demo-ada", "phone", 1): (None, None),
+        # An earlier life of the same storage holds nothing any more.
+        ("demo-ada", "tablet", 1): (None, None),
+        ("demo-ada", "tablet", 2): (12, 90_000),
+        ("demo-ben", "tablet", 1): (0, 90_000),
+    }

@@ -1,3 +1,4 @@
+import type { Devices } from "../../wire/operator";
 import { Wide } from "../admin/parts";
 import { Heading } from "../heading";
 import { AsOf, NothingYet } from "../read-state";
@@ -120,8 +121,17 @@ function Terminal() {
   );
 }
 
+const inSeconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
+
 const spans = (missing: readonly (readonly number[])[]): string =>
   missing.map(([from, to]) => (from === to ? `${from}` : `${from} to ${to}`)).join(", ");
+
+/** As the device itself says; its word of more than ten minutes ago is no word about now. */
+function heldInWords({ reportedBacklog, reportedLagMs }: Devices["items"][number]): string {
+  if (typeof reportedBacklog !== "number") return "not said lately";
+  if (reportedBacklog === 0) return "nothing";
+  return `${counted(reportedBacklog, "event", "events")}, the oldest for ${inSeconds(reportedLagMs ?? 0)}`;
+}
 
 function DeviceList() {
   const { reads, clock } = usePortal();
@@ -137,7 +147,7 @@ function DeviceList() {
       <p>
         {counted(found.reporting, "device reports", "devices report")} a backlog,{" "}
         {counted(found.reportedBacklog, "event", "events")} in all
-        {found.reporting > 0 && `, the oldest waiting for ${Math.round(found.reportedLagMs / 1_000)} s`}.
+        {found.reporting > 0 && `, the oldest waiting for ${inSeconds(found.reportedLagMs)}`}.
       </p>
       <h3>Losses that devices told</h3>
       {found.losses.length === 0 && <p>None.</p>}
@@ -162,6 +172,7 @@ function DeviceList() {
               <th scope="col">Heard from</th>
               <th scope="col">Arrived up to</th>
               <th scope="col">Not arrived</th>
+              <th scope="col">Still on the device</th>
             </tr>
           </thead>
           <tbody>
@@ -172,6 +183,7 @@ function DeviceList() {
                 <td>{atTime(device.seenAt, clock.now())}</td>
                 <td class="number">{device.state.acceptedThrough}</td>
                 <td>{spans(device.state.missing) || "nothing"}</td>
+                <td>{heldInWords(device)}</td>
               </tr>
             ))}
           </tbody>

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from holdfast.access.audit import note, note_for
 from holdfast.core.errors import Rejected
@@ -15,6 +16,7 @@ from holdfast.events.deadletters import DeadLetter
 from holdfast.events.devices import DeviceState, state
 from holdfast.events.envelope import Name
 from holdfast.events.replay import window_text
+from holdfast.events.reported import ReportedQueues
 from holdfast.store import schema
 from holdfast.store.port import Tx
 from holdfast.web.calls import Ask, Call, Said, Wire
@@ -63,7 +65,11 @@ class Ledger(Said):
 
 
 class Device(Said):
-    """One device: what arrived of it, what it said of its queue, what it lost."""
+    """One device: what arrived of it, and what it said last of its queue.
+
+    `reported_backlog` and `reported_lag_ms` are null where it said nothing within ten minutes, and for
+    an earlier life of its storage.
+    """
 
     org_id: str
     user_id: str
@@ -71,6 +77,8 @@ class Device(Said):
     generation: int
     seen_at: str
     state: DeviceState
+    reported_backlog: int | None
+    reported_lag_ms: int | None
 
 
 class LossRow(Said):
@@ -86,7 +94,7 @@ class LossRow(Said):
 
 
 class Devices(Said):
-    """The org's devices heard from last, and every loss receipt."""
+    """What devices say together, the ones heard from last, and the latest loss receipts: 500 of each."""
 
     reporting: int
     reported_backlog: int
@@ -193,6 +201,31 @@ async def balance(ask: Ask) -> Ledger:
     return Ledger(items=items, balanced=all(row.unaccounted == 0 for row in items))
 
 
+def _devices(reported: ReportedQueues, seen: Sequence[Row[Any]]) -> list[Device]:
+    """Rows as devices, each beside its last word: that is its newest life's."""
+    newest: dict[tuple[str, str, str], int] = {}
+    for row in seen:
+        key = (row.org_id, row.user_id, row.device_id)
+        newest[key] = max(row.generation, newest.get(key, 0))
+    found = []
+    for row in seen:
+        key = (row.org_id, row.user_id, row.device_id)
+        backlog, lag_ms = (reported.last(*key) if row.generation == newest[key] else None) or (None, None)
+        found.append(
+            Device(
+                org_id=row.org_id,
+                user_id=row.user_id,
+                device_id=row.device_id,
+                generation=row.generation,
+                seen_at=row.seen_at,
+                state=state(row.seqs),
+                reported_backlog=backlog,
+                reported_lag_ms=lag_ms,
+            )
+        )
+    return found
+
+
 async def devices(ask: Ask) -> Devices:
     """The devices of the org: sequence gaps, reported queues, losses."""
     org = _scope(ask)
@@ -210,17 +243,7 @@ async def devices(ask: Ask) -> Devices:
         reporting=reported.devices,
         reported_backlog=reported.backlog,
         reported_lag_ms=reported.lag_ms,
-        items=[
-            Device(
-                org_id=row.org_id,
-                user_id=row.user_id,
-                device_id=row.device_id,
-                generation=row.generation,
-                seen_at=row.seen_at,
-                state=state(row.seqs),
-            )
-            for row in seen
-        ],
+        items=_devices(ask.portal.reported, seen),
         losses=[
             LossRow(
                 org_id=row.org_id,
