@@ -26,6 +26,9 @@ describe("damage", () => {
     expect([...server.applied.keys()]).toEqual([two.id]);
     const [item] = await outbox.undeliverable();
     expect(item).toMatchObject({ id: one.id, code: "damaged", entry: { payload: bad.payload } });
+    // It can't be sent again, and is not lost sight of for that.
+    expect(await outbox.tryAgain(one.id)).toBe(false);
+    expect(await outbox.undeliverable()).toEqual([item]);
     // Known to be damaged, it is no unexplained loss.
     expect(await outbox.losses()).toEqual([]);
   });

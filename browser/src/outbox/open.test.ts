@@ -89,7 +89,8 @@ describe.each(["memory", "IndexedDB"])("an outbox in %s", (engine) => {
     ]);
     expect(outbox.status).toMatchObject({ backlog: 0, undeliverable: 1 });
     server.behaviour = () => undefined;
-    await outbox.tryAgain(id);
+    expect(await outbox.tryAgain(id)).toBe(true);
+    expect(await outbox.tryAgain(id)).toBe(false);
     await pass(200);
     expect([...server.applied.keys()]).toEqual([id]);
     await outbox.close();

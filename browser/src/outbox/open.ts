@@ -165,21 +165,12 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     for (const { id } of entries) aside.notSent(id);
   };
 
-  async function settleAside(outcome: Outcome): Promise<boolean> {
-    for (const [{ id, lane }, how] of outcome.settled) {
+  function settleAside({ settled, later }: Outcome): true {
+    for (const [{ id, lane }, outcome] of settled) {
       aside.drop(id, true);
-      tell({ type: "settled", id, lane, outcome: how });
+      tell({ type: "settled", id, lane, outcome });
     }
-    for (const one of outcome.refused) {
-      const [entry, { reason }] = one;
-      try {
-        await shelves.settle({ ...nothing(), refused: [one] });
-        aside.drop(entry.id, false);
-      } catch {
-        // There is nowhere to put it where its person would find it: it stays, its neighbours go on.
-        outcome.later.push([entry, { why: reason }]);
-      }
-    }
+    notSentDirectly(later.map(([entry]) => entry));
     return true;
   }
 
@@ -219,16 +210,18 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       // Now, not when the answer comes: by then another tab may be sending.
       const epoch = lease.epoch();
       const outcome = { ...(await post(calls, book.known(), entries)), epoch };
-      const { next, device } = outcome;
+      const { settled, refused, later, next, device } = outcome;
       if (next === "renew" || (next && typeof next === "object" && "held" in next)) pass.drop();
       if (device && entries[0]?.generation === book.known().generation) missing = device.missing;
-      const isOver = next !== "split" && outcome.settled.length === 0;
-      if (entries[0]?.seq === 0 && isOver) notSentDirectly(entries);
+      if (entries[0]?.seq === 0) {
+        // Nothing holds a refusal now: it is asked for again once the database has the entry, and kept there.
+        for (const [entry, { reason }] of refused.splice(0)) later.push([entry, { why: reason }]);
+        if (next !== "split" && settled.length === 0) notSentDirectly(entries);
+      }
       return outcome;
     },
     async settle(outcome) {
-      const [first] = [...outcome.settled, ...outcome.refused];
-      if (first?.[0].seq === 0) return settleAside(outcome);
+      if (outcome.settled[0]?.[0].seq === 0) return settleAside(outcome);
       const done = await orUnsafe(shelves.settle(outcome), false);
       if (!done) lease.lost();
       return done;
@@ -361,6 +354,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       const entry = await shelves.tryAgain(id);
       if (entry) added(entry);
       await watch.refresh();
+      return entry !== undefined;
     },
     async discardAll() {
       const count = await shelves.discardAll();

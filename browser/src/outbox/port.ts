@@ -37,8 +37,8 @@ export interface Outbox {
   sendNow(): void;
   /** The person has read why an entry can't be delivered. */
   putAway(id: string): Promise<void>;
-  /** Sends one undeliverable entry again, with the same id. */
-  tryAgain(id: string): Promise<void>;
+  /** Sends one undeliverable entry again, with the same id. False: it is not whole, so it stays where it is. */
+  tryAgain(id: string): Promise<boolean>;
   /** Throws away everything that waits, on the person's word; resolves with how many entries went. */
   discardAll(): Promise<number>;
   /** Sends what fits by `sendBeacon`; deletes nothing. For `visibilitychange` and `pagehide`. */

@@ -125,6 +125,26 @@ describe.each(["dead", "full"] as const)("an outbox whose storage is %s", (condi
     expect(await outbox.undeliverable()).toMatchObject([{ code: "invalid" }]);
     expect(server.applied.size).toBe(1);
   });
+
+  it("sends again what was refused while it was set aside, once its person asks: under its id, with a number", async () => {
+    const outbox = await open();
+    await clock.pass(10);
+    disk.condition = condition;
+    server.behaviour = ({ path }) => (path.endsWith("/batch") ? problem(422, "invalid") : undefined);
+    const id = "018f0000-0000-7000-8000-00000000000a";
+    await refusalOf(outbox.add({ ...completed("one"), id }));
+    await clock.pass(5_000);
+    disk.condition = "well";
+    await clock.until(async () => (await outbox.undeliverable()).length === 1);
+    server.behaviour = () => undefined;
+    expect(await outbox.tryAgain(id)).toBe(true);
+    expect(await outbox.undeliverable()).toEqual([]);
+    await clock.until(() => server.applied.has(id));
+    expect(server.applied.get(id)).toMatchObject({ id, seq: 1 });
+    expect(await outbox.add(completed("two"))).toMatchObject({ seq: 2 });
+    await clock.pass(60_000);
+    expect(await outbox.losses()).toEqual([]);
+  });
 });
 
 describe("an outbox on a full disk", () => {

@@ -275,10 +275,24 @@ describe("what the server will not have", () => {
     await settle();
     expect(outbox.undeliverable.value).toEqual([item]);
     expect(outbox.entries.value[0]?.state).toMatchObject({ name: "undeliverable", code: "unknown_lesson" });
-    await outbox.tryAgain(item.id);
+    expect(await outbox.tryAgain(item.id)).toBe(true);
     await settle();
     expect(outbox.undeliverable.value).toEqual([]);
     expect(states(outbox)).toEqual(["kept"]);
+  });
+
+  it("is still shown where it can't be sent again, and is never said to be on its way", async () => {
+    const page = openPage();
+    page.opens = async (box) => {
+      box.refused = [{ ...refuse(box), code: "damaged" }];
+      box.countAgain();
+    };
+    const outbox = page.start();
+    await settle();
+    expect(await outbox.tryAgain("id-of-one")).toBe(false);
+    await settle();
+    expect(outbox.undeliverable.value).toMatchObject([{ id: "id-of-one", code: "damaged" }]);
+    expect(states(outbox)).toEqual(["undeliverable"]);
   });
 
   it.each(["the first list", "a later one"])(

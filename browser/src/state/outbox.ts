@@ -124,7 +124,7 @@ export function createOutboxState(parts: OutboxParts) {
 
     sendNow: (): void => current.peek()?.sendNow(),
     putAway: async (id: string): Promise<void> => current.peek()?.putAway(id),
-    tryAgain: async (id: string): Promise<void> => current.peek()?.tryAgain(id),
+    tryAgain: async (id: string): Promise<boolean> => (await current.peek()?.tryAgain(id)) ?? false,
     discardAll: async (): Promise<number> => (await current.peek()?.discardAll()) ?? 0,
     /** Every event added so far is on the device, or known not to be. */
     added: async (): Promise<void> => current.peek()?.added(),

@@ -91,9 +91,11 @@ export class FakeOutbox {
   };
   tryAgain = async (id: string) => {
     const item = this.refused.find((one) => one.id === id);
+    if (!item || item.code === "damaged") return false;
     await this.putAway(id);
-    if (item) this.entries.push(item.entry);
+    this.entries.push(item.entry);
     this.countAgain();
+    return true;
   };
   discardAll = async () => {
     const count = this.entries.length;

@@ -290,12 +290,14 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
       undeliverable.value = undeliverable.peek().filter((item) => item.id !== id);
       show();
     },
-    async tryAgain(id: string): Promise<void> {
-      await (await box).tryAgain(id);
+    /** False: it can't be sent again, and stays among what was refused. */
+    async tryAgain(id: string): Promise<boolean> {
+      if (!(await (await box).tryAgain(id))) return false;
       const one = known.get(id);
       if (one?.stage.name === "undeliverable") one.stage = { name: "kept" };
       undeliverable.value = undeliverable.peek().filter((item) => item.id !== id);
       show();
+      return true;
     },
     async discardAll(): Promise<number> {
       const there = await box;
