@@ -157,6 +157,28 @@ def test_large_patches_are_not_kept_without_end(feed: Feed) -> None:
     assert browser.events[-1] == "snapshot"
 
 
+def test_what_nobody_follows_is_let_go_of_and_its_number_goes_on(feed: Feed) -> None:
+    feed.publish("a", {"n": 1})
+    gone, here = joined(feed), joined(feed)
+    feed.leave("a", gone)
+    before = feed.publish("a", {"n": 2}).seq
+    feed.release("a")
+    other = Browser(feed, "a")
+    other.document, other.last_id = gone.document, gone.last_id
+    other.join()
+    assert other.events == ["patch"], "somebody follows, so nothing is let go of"
+    feed.leave("a", other)
+    feed.leave("a", here)
+    feed.release("a")
+    feed.release("nobody's")
+    here.join()
+    assert here.events == ["snapshot", "patch"], "who missed nothing needs nothing"
+    gone.join()
+    assert gone.events == ["snapshot", "snapshot"]
+    assert feed.publish("a", {"n": 3}).seq == before + 1
+    assert gone.told == here.told == {"n": 3}
+
+
 def test_quiet_fields_wake_nobody_and_come_along_with_the_next_change(feed: Feed) -> None:
     quiet = frozenset({"at"})
     feed.publish("a", {"n": 1, "at": 1, "part": {"at": 1, "x": 1}}, quiet)

@@ -39,6 +39,11 @@ class _Topic:
         while len(self.ring) > RING or self.ring_bytes > RING_BYTES:
             self.ring_bytes -= len(self.ring.popleft()[1])
 
+    def forget(self) -> None:
+        self.ring.clear()
+        self.ring_bytes = 0
+        self.snapshot = None
+
 
 class Hub:
     """A feed in this process; see the port."""
@@ -100,6 +105,12 @@ class Hub:
         """How many follow a topic."""
         at = self._topics.get(topic)
         return 0 if at is None else len(at.readers)
+
+    def release(self, topic: str) -> None:
+        """Let go of what was kept for those who come back."""
+        at = self._topics.get(topic)
+        if at is not None and not at.readers:
+            at.forget()
 
     def stats(self) -> FeedStats:
         """The feed's condition."""

@@ -80,6 +80,14 @@ class Feed(Protocol):
         """How many follow a topic."""
         ...
 
+    def release(self, topic: str) -> None:
+        """Let go of the patches that are kept for those who come back, unless somebody follows the topic.
+
+        Its document and its number stay, so that an id of before is still understood: who missed
+        something gets the whole document.
+        """
+        ...
+
     def stats(self) -> FeedStats:
         """The feed's condition."""
         ...

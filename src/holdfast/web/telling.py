@@ -132,6 +132,7 @@ class Telling(Generic[Facts]):
             if now_s - asked_s > ASKED_S and not self._feed.readers(whom.topic):
                 del self._asked_s[whom]
                 self._as_of_s.pop(whom, None)
+                self._feed.release(whom.topic)
                 continue
             self._publish(whom, *held)
             if number % AT_ONCE == AT_ONCE - 1:

@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.core.clock import ManualClock
 from holdfast.feed.hub import Hub
-from holdfast.web.telling import FRESH_S, STRANGERS, Audience, Telling
+from holdfast.web.telling import ASKED_S, FRESH_S, STRANGERS, Audience, Telling
 
 MEMBERS = [Audience("member", org) for org in ("tide", "high", "low")]
 
@@ -63,3 +63,16 @@ def test_a_change_is_gathered_at_once(clock: ManualClock) -> None:
     desk.telling.changed()
     desk.telling.now(STRANGERS)
     assert desk.gathered == 2
+
+
+async def test_whom_nobody_asks_about_any_more_keeps_no_patches(clock: ManualClock) -> None:
+    desk = Desk(clock)
+    desk.telling.now(STRANGERS)
+    for _ in range(20):
+        clock.advance(1.0)
+        await desk.telling.tell()
+    assert desk.feed._topics[STRANGERS.topic].ring
+    clock.advance(ASKED_S)
+    await desk.telling.tell()
+    topic = desk.feed._topics[STRANGERS.topic]
+    assert (len(topic.ring), topic.ring_bytes) == (0, 0)
