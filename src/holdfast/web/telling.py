@@ -9,9 +9,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
+import structlog
+
 from holdfast.access.principal import Principal
 from holdfast.core.clock import Clock
 from holdfast.feed.port import Feed, Told
+
+log = structlog.get_logger(__name__)
 
 TICK_S: Final = 1.0
 """Numbers that move all the time, such as lag, are told once a second."""
@@ -118,7 +122,11 @@ class Telling(Generic[Facts]):
         """Tell until cancelled."""
         while True:
             self._changed.clear()
-            await self.tell()
+            try:
+                await self.tell()
+            except Exception:
+                # A fault of ours must not end the news for good; what is asked for is still answered.
+                log.exception("health could not be told")
             try:
                 await asyncio.wait_for(self._changed.wait(), TICK_S)
             except TimeoutError:

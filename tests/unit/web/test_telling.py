@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -18,12 +19,16 @@ class Desk:
 
     def __init__(self, clock: ManualClock) -> None:
         self.gathered = 0
+        self.broken = 0
+        """Which gathering fails."""
         self.clock = clock
         self.feed = Hub()
         self.telling = Telling(self.feed, clock, self.facts, self.build)
 
     def facts(self) -> int:
         self.gathered += 1
+        if self.gathered == self.broken:
+            raise ZeroDivisionError
         return self.gathered
 
     def build(self, whom: Audience, facts: int) -> dict[str, Any]:
@@ -76,3 +81,24 @@ async def test_whom_nobody_asks_about_any_more_keeps_no_patches(clock: ManualClo
     await desk.telling.tell()
     topic = desk.feed._topics[STRANGERS.topic]
     assert (len(topic.ring), topic.ring_bytes) == (0, 0)
+
+
+async def test_a_fault_in_one_telling_does_not_end_the_next(clock: ManualClock) -> None:
+    desk = Desk(clock)
+    before = desk.telling.now(STRANGERS)
+    desk.broken = 2
+    running = asyncio.create_task(desk.telling.run())
+    for _ in range(2):
+        await turns()
+        desk.telling.changed()
+    await turns()
+    told = desk.feed.now(STRANGERS.topic)
+    assert not running.done()
+    running.cancel()
+    assert (desk.gathered, told is not None and told.seq) == (4, before.seq + 2)
+
+
+async def turns() -> None:
+    """Let what can go on do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
