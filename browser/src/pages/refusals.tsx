@@ -31,16 +31,25 @@ export function Refusals({ onSave }: { onSave: () => void }) {
   );
 }
 
+const ASK_AND_TRY = "Ask your teacher about it; once the cause is mended, try again.";
+const ASK_AND_REDO =
+  "As it stands it can’t be sent again. Save a copy for your teacher, and do again what is missing.";
+
 function Refusal({ item }: { item: Undeliverable }) {
   const { outbox, clock } = usePortal();
   const [busy, setBusy] = useState(false);
-  const [failed, setFailed] = useState(false);
+  const [trouble, setTrouble] = useState("");
   const { id, entry, reason, hint, code, since } = item;
+  // Of an entry without a number nothing proves that it is whole; earlier builds refused some like that.
+  const canGo = code !== "damaged" && entry.seq > 0;
 
-  function act(work: Promise<void>) {
+  function act(work: Promise<unknown>) {
     setBusy(true);
-    setFailed(false);
-    work.catch(() => setFailed(true)).finally(() => setBusy(false));
+    setTrouble("");
+    work
+      .then((done) => done === false && setTrouble("It could not be sent again. It is still here."))
+      .catch(() => setTrouble("This device’s storage did not answer. Nothing was changed."))
+      .finally(() => setBusy(false));
   }
 
   return (
@@ -55,17 +64,18 @@ function Refusal({ item }: { item: Undeliverable }) {
           <strong>Why:</strong> {reason} <span class="small">({code})</span>
         </p>
         <p>
-          <strong>What you can do:</strong>{" "}
-          {hint || "Ask your teacher about it; once the cause is mended, try again."}
+          <strong>What you can do:</strong> {hint || (canGo ? ASK_AND_TRY : ASK_AND_REDO)}
         </p>
         <p class="buttons">
-          <button type="button" class="quiet" disabled={busy} onClick={() => act(outbox.tryAgain(id))}>
-            Try again
-          </button>
+          {canGo && (
+            <button type="button" class="quiet" disabled={busy} onClick={() => act(outbox.tryAgain(id))}>
+              Try again
+            </button>
+          )}
           <button type="button" class="quiet" disabled={busy} onClick={() => act(outbox.putAway(id))}>
             I have read this, put it away
           </button>
-          {failed && <span role="alert">This device’s storage did not answer. Nothing was changed.</span>}
+          {trouble && <span role="alert">{trouble}</span>}
         </p>
       </div>
     </li>
