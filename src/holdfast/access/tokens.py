@@ -1,8 +1,8 @@
 """Bearer tokens: ours, signed with HS256, and the place where other issuers' verifiers plug in.
 
 Ours are for machines (`service`, in one org) and for the operator's own commands (`operator`).
-People sign in by session, or with a token of an issuer that knows them. Each of ours has an id, by which
-it can be revoked before it expires.
+People sign in by session: a portal as it is wired takes no other issuer's tokens. Each of ours has an
+id, by which it can be revoked before it expires.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from holdfast.health.probe import Outcome
 
 
 class KeysProbe:
-    """Signs something and checks it: what every sign-in needs. Other issuers' keys join as further lines."""
+    """Signs something and checks it: what every sign-in needs. The portal's own keys are all there are."""
 
     part = "identityKeys"
     lines = ("own",)
