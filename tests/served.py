@@ -82,6 +82,16 @@ class Served:
         self.process.wait(STOP_S)
         self._closed()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """SIGSTOP for the block, then SIGCONT: what is asked meanwhile is answered late."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def _closed(self) -> None:
         if self.process is not None and self.process.stdout is not None:
             self.process.stdout.close()

@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Final
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -70,6 +71,21 @@ def test_everybody_who_fits_a_search_is_assigned_a_course_in_one_event(ben: Page
     go(ben, "Who has done what")
     ben.get_by_label("Learner, by name or e-mail").fill("pia-007")
     expect(ben.get_by_role("row", name=re.compile("Pia 007"))).to_contain_text("0 of 5")
+
+
+def test_people_who_come_late_into_the_draft_are_not_in_what_was_confirmed(ben: Page, served: Served) -> None:
+    enrol(served, 3)
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("Search by name or e-mail").fill("pia")
+    ben.get_by_role("checkbox", name=re.compile("^Pia 001")).check()
+    with served.paused():
+        ben.get_by_role("button", name="Choose all 3").click()
+        ben.get_by_role("button", name="See what will happen").click()
+        expect(ben.get_by_role("dialog")).to_contain_text("1 learner will get it")
+    expect(ben.get_by_text("3 people are chosen.")).to_be_visible()
+    ben.get_by_role("dialog").get_by_role("button", name="Assign to 1 learner").click()
+    expect(newest_act(ben)).to_contain_text("Assigned to 1, 0 had it already, 0 refused.")
 
 
 def test_five_thousand_learners_are_assigned_in_one_event(ben: Page, served: Served) -> None:
@@ -170,6 +186,35 @@ def test_what_is_on_the_server_and_waits_to_be_applied_is_called_that(ben: Page,
         expect(ben.get_by_text(re.compile("Assigned to 2"))).to_have_count(0)
         assert journal_lines(served, "course.assigned")
     expect(newest_act(ben)).to_contain_text("Assigned to 2, 0 had it already, 0 refused.")
+
+
+def test_what_the_server_took_and_could_not_apply_is_called_parked_with_the_reason_until_it_is_applied(
+    ben: Page, served: Served
+) -> None:
+    enrol(served, 2)
+    choose_all_of_them(ben, 2)
+    hidden = "UPDATE courses SET id = ? WHERE org_id = 'tidewater' AND id = ?"
+    with closing(sqlite3.connect(served.data / "store.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assign_now(ben)
+        expect(newest_act(ben)).to_contain_text("Sent: it is on the server and waits to be applied.")
+        other.execute(hidden, ("elsewhere", "reading-the-tide"))
+        other.execute("COMMIT")
+        expect(newest_act(ben)).to_contain_text(PARKED, timeout=60_000)
+        # Nothing is refused on the device: what the server keeps is in that one place.
+        expect(ben.get_by_text("The server will not have")).to_have_count(0)
+        other.execute(hidden, ("reading-the-tide", "elsewhere"))
+    with served.client("olu") as olu:
+        [letter] = olu.get("/api/admin/offline/deadletters?status=parked").json()["items"]
+        assert olu.post(f"/api/admin/offline/deadletters/{letter['id']}/redrive").status_code == 200
+    ben.clock.install()
+    ben.clock.fast_forward("02:00")
+    expect(newest_act(ben)).to_contain_text("Assigned to 2, 0 had it already, 0 refused.")
+
+
+PARKED: Final = re.compile(
+    r"The server has it, but could not apply it and parked it: .*course.*[^.]\. Operators see it"
+)
 
 
 def test_assigning_to_many_is_held_up_while_the_school_has_too_much_to_apply(

@@ -107,6 +107,19 @@ def test_a_course_is_hidden_from_learners_and_shown_again(ben: Page, served: Ser
     assert "reading-the-tide" in seen()
 
 
+def test_what_is_typed_while_a_course_is_being_saved_stays_typed(ben: Page, served: Served) -> None:
+    ben.get_by_role("link", name="Reading the tide").click()
+    description = ben.get_by_role("textbox", name="Description")
+    ben.get_by_label("Title", exact=True).fill("Reading the sea")
+    with served.paused():
+        ben.get_by_role("button", name="Save").click()
+        expect(ben.get_by_role("button", name="Saving…")).to_be_visible()
+        description.fill("Half a thought")
+    heading(ben, "Reading the sea")
+    expect(ben.get_by_role("button", name="Save")).to_be_enabled()
+    expect(description).to_have_value("Half a thought")
+
+
 # ---- people ----
 
 
@@ -171,3 +184,19 @@ def test_a_person_typed_while_the_server_is_gone_is_not_lost(ben: Page, served: 
     expect(dialog.get_by_label("Name")).to_have_value("Lou")
     dialog.get_by_role("button", name="Add").click()
     expect(ben.get_by_text("Lou was added.")).to_be_visible()
+
+
+def test_an_answer_that_comes_late_closes_no_dialog_that_was_opened_since(ben: Page, served: Served) -> None:
+    go(ben, "People")
+    add = ben.get_by_role("button", name="Add a person")
+    add.click()
+    dialog = ben.get_by_role("dialog")
+    dialog.get_by_label("E-mail").fill("lou@x.example")
+    dialog.get_by_label("Name").fill("Lou")
+    with served.paused():
+        dialog.get_by_role("button", name="Add").click()
+        ben.keyboard.press("Escape")
+        add.click()
+        dialog.get_by_label("Name").fill("Mo")
+    expect(ben.get_by_text("Lou was added.")).to_be_visible()
+    expect(dialog.get_by_label("Name")).to_have_value("Mo")

@@ -27,7 +27,8 @@ export function AssignPage() {
   const { read, shown } = useCourses();
   const [by, setBy] = useState<"search" | "file">("search");
   const [faults, setFaults] = useState<string[]>([]);
-  const [reviewing, setReviewing] = useState(false);
+  /** What is asked about, as it was then: a late answer may still add people to the draft. */
+  const [reviewing, setReviewing] = useState<AssignDraft>();
   const log = useRef<HTMLElement>(null);
   const showLog = useFocusAfter(log);
 
@@ -57,14 +58,13 @@ export function AssignPage() {
     event.preventDefault();
     const found = faultsOf({ ...draft.value, courseId: course?.id ?? "" });
     setFaults(found);
-    if (found.length === 0 && held === undefined) setReviewing(true);
+    if (found.length === 0 && held === undefined) setReviewing(draft.value);
   }
 
-  function assign() {
-    if (course === undefined) return;
-    assigning.assign(assignedOf(draft.value, course.title));
-    draft.value = { ...EMPTY_DRAFT, courseId: course.id };
-    setReviewing(false);
+  function assign(reviewed: AssignDraft, title: string) {
+    assigning.assign(assignedOf(reviewed, title));
+    draft.value = { ...EMPTY_DRAFT, courseId: reviewed.courseId };
+    setReviewing(undefined);
     showLog();
   }
 
@@ -134,7 +134,12 @@ export function AssignPage() {
         </button>
       </form>
       {reviewing && course && (
-        <Review courseTitle={course.title} onAssign={assign} onClose={() => setReviewing(false)} />
+        <Review
+          draft={reviewing}
+          courseTitle={course.title}
+          onAssign={() => assign(reviewing, course.title)}
+          onClose={() => setReviewing(undefined)}
+        />
       )}
       <Acts section={log} />
     </>
@@ -142,9 +147,14 @@ export function AssignPage() {
 }
 
 /** What will happen, before it does. */
-function Review(props: { courseTitle: string; onAssign: () => void; onClose: () => void }) {
-  const { draft, bulkHold } = useAdmin();
-  const { chosen, dueDay, note } = draft.value;
+function Review(props: {
+  draft: AssignDraft;
+  courseTitle: string;
+  onAssign: () => void;
+  onClose: () => void;
+}) {
+  const { bulkHold } = useAdmin();
+  const { chosen, dueDay, note } = props.draft;
   const closed = [...chosen.values()].filter(({ active }) => !active);
   const dueAt = dueAtOf(dueDay);
   const held = chosen.size > 1 ? bulkHold.value : undefined;

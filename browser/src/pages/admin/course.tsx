@@ -78,8 +78,9 @@ function Change({ course, onChanged }: { course: CourseRow; onChanged: () => voi
       }),
     );
     if (!done) return;
-    setTitle(done.title);
-    setDescription(done.description);
+    // What was typed while it was being saved stays typed.
+    setTitle((now) => (now === title ? done.title : now));
+    setDescription((now) => (now === description ? done.description : now));
     onChanged();
   }
 

@@ -11,13 +11,18 @@ export const ROLE_WORDS: Record<Role, string> = { learner: "Learner", admin: "Ad
 
 type Which = "open" | "closed" | "all";
 
+/** One opening of the dialog, to add somebody or to change `person`; each is an object of its own. */
+interface Opened {
+  person?: Person;
+}
+
 export function PeoplePage() {
   const { calls } = useAdmin();
   const [typed, setTyped] = useState("");
   const search = usePause(typed);
   const [role, setRole] = useState<Role | "">("");
   const [which, setWhich] = useState<Which>("open");
-  const [dialog, setDialog] = useState<Person | "new">();
+  const [dialog, setDialog] = useState<Opened>();
   const [said, setSaid] = useState("");
   const found = usePaged<Person>(`${search} ${role} ${which}`, (after) =>
     calls.people({
@@ -29,8 +34,9 @@ export function PeoplePage() {
     }),
   );
 
-  function done(person: Person, what: string) {
-    setDialog(undefined);
+  function done(mine: Opened, person: Person, what: string) {
+    // An answer may come after its dialog was left: the one that is open by then is not its to close.
+    setDialog((now) => (now === mine ? undefined : now));
     setSaid(`${person.name} ${what}`);
     found.again();
   }
@@ -61,7 +67,7 @@ export function PeoplePage() {
         </label>
       </div>
       <div class="buttons">
-        <button type="button" onClick={() => setDialog("new")}>
+        <button type="button" onClick={() => setDialog({})}>
           Add a person
         </button>
         <p role="status">{said}</p>
@@ -72,15 +78,15 @@ export function PeoplePage() {
         old={found.items !== undefined}
         onRetry={found.again}
       />
-      <People people={found.items} total={found.total} onChange={setDialog} />
+      <People people={found.items} total={found.total} onChange={(person) => setDialog({ person })} />
       <ShowMore list={found} />
       <ListAge list={found} />
       <ImportPeople onImported={found.again} />
       {dialog && (
         <PersonDialog
-          person={dialog === "new" ? undefined : dialog}
+          person={dialog.person}
           onClose={() => setDialog(undefined)}
-          onDone={done}
+          onDone={(person, what) => done(dialog, person, what)}
         />
       )}
     </>
