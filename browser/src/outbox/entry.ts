@@ -43,6 +43,8 @@ export interface Draft {
   readonly lane?: Lane;
   /** How a person would call it; stays on the device. */
   readonly label?: string;
+  /** When it happened, RFC 3339 UTC and not in the future. By default now. Order goes by the numbers, not by this. */
+  readonly createdAt?: string | undefined;
 }
 
 export interface Entry {
@@ -56,7 +58,7 @@ export interface Entry {
   readonly userId: string;
   /** Who assigns, for `course.assigned` and `course.unassigned`. */
   readonly assignedBy?: string;
-  /** RFC 3339 UTC, by the device's clock. */
+  /** When it happened, RFC 3339 UTC, by the device's clock. */
   readonly createdAt: string;
   readonly version: number;
   readonly payload: string;

@@ -52,6 +52,24 @@ describe.each(["memory", "IndexedDB"])("an outbox in %s", (engine) => {
     await outbox.close();
   });
 
+  it("calls an event as old as whoever adds it, and else as old as its entry", async () => {
+    const server = new FakeServer();
+    server.behaviour = networkDown;
+    const outbox = await open(server);
+    const createdAt = "2026-11-22T07:30:00.000Z";
+    await outbox.add({ ...completed("one"), createdAt });
+    await outbox.add(completed("two"));
+    expect((await outbox.waiting()).map((entry) => entry.createdAt)).toEqual([
+      createdAt,
+      "2026-11-23T08:00:00.000Z",
+    ]);
+    server.behaviour = () => undefined;
+    await pass(60_000);
+    const [first] = server.batches.at(-1)?.body.events ?? [];
+    expect(first.occurredAt).toBe(createdAt);
+    await outbox.close();
+  });
+
   it("gathers progress for a second, but sends a completion at once", async () => {
     const server = new FakeServer();
     const outbox = await open(server);

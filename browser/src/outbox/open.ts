@@ -274,7 +274,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
 
   // Adding
 
-  function freshOf({ id, kind, payload, lane = laneOf(kind), label }: Draft): Fresh {
+  function freshOf({ id, kind, payload, lane = laneOf(kind), label, createdAt }: Draft): Fresh {
     const largest = LARGEST_PAYLOAD_BYTES[lane];
     if (bytesOf(payload) > largest) throw new RangeError(`a payload has at most ${largest / 1024} KB`);
     // A payload stands in its request as it is: one that is no JSON would spoil its neighbours.
@@ -286,7 +286,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
       orgId,
       userId,
       ...(lane === "adminQueue" && { assignedBy: userId }),
-      createdAt: new Date(clock.now()).toISOString(),
+      createdAt: createdAt ?? new Date(clock.now()).toISOString(),
       version: ENTRY_VERSION,
       payload,
       ...(label !== undefined && { label }),

@@ -109,6 +109,18 @@ describe("an event that a page adds", () => {
     ]);
   });
 
+  it("is as old as when its person did it, however late the device could keep it", async () => {
+    vi.setSystemTime("2026-11-23T08:00:00Z");
+    const page = openPage();
+    page.opens = async () => {
+      if (Date.now() < Date.parse("2026-11-23T09:00:00Z")) throw new Error("the storage is broken");
+    };
+    const outbox = page.start();
+    outbox.add(completed("one"));
+    await vi.advanceTimersByTimeAsync(2 * 3_600_000);
+    expect(boxOf(page).drafts).toMatchObject([{ createdAt: "2026-11-23T08:00:00.000Z" }]);
+  });
+
   it("is the same event when it is added twice under one id", async () => {
     const page = openPage();
     const outbox = page.start();

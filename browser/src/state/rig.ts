@@ -24,6 +24,8 @@ export const notKept = (sentDirectly: boolean) =>
 /** One person's outbox. */
 export class FakeOutbox {
   entries: Entry[] = [];
+  /** As they were handed over. */
+  drafts: Kept[] = [];
   refused: Undeliverable[] = [];
   lost: Loss[] = [];
   status: Status = NOTHING_KNOWN;
@@ -72,6 +74,7 @@ export class FakeOutbox {
   }
 
   add = async (draft: Kept): Promise<Entry> => {
+    this.drafts.push(draft);
     await this.keeps();
     const entry = this.put(draft);
     this.tell({ type: "added", entry });

@@ -227,10 +227,10 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
   }
 
   async function keep(one: Known): Promise<void> {
-    const { id, kind, lane, says, body } = one;
+    const { id, kind, lane, says, body, createdAt } = one;
     try {
       const there = await box;
-      await there.add({ id, kind, lane, payload: JSON.stringify(body), label: says });
+      await there.add({ id, kind, lane, payload: JSON.stringify(body), label: says, createdAt });
       // The receipt may have been heard first.
       if (isUnkept(one.stage)) one.stage = { name: "kept" };
     } catch (error) {

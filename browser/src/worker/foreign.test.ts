@@ -47,6 +47,31 @@ describe("an event that did not come from the outbox", () => {
     expect(parts.keep).toHaveBeenCalledWith(ADA, [draft, { ...draft, id: OTHER }]);
   });
 
+  describe("says when it happened", () => {
+    beforeEach(() => void vi.useFakeTimers({ now: Date.parse("2026-11-23T08:00:00Z") }));
+    afterEach(() => void vi.useRealTimers());
+
+    it.each([
+      ["2026-11-22T07:30:00Z", "2026-11-22T07:30:00.000Z"],
+      ["2026-11-22T09:30:00.250+02:00", "2026-11-22T07:30:00.250Z"],
+      // Not after it is kept, not at a time without a place, and not at no time at all.
+      ["2026-11-24T00:00:00Z", undefined],
+      ["2026-11-22T07:30:00", undefined],
+      ["2026-13-22T07:30:00Z", undefined],
+      ["yesterday", undefined],
+      [1_763_000_000_000, undefined],
+      [undefined, undefined],
+    ])("and so does its entry, where that can be believed: %s", async (occurredAt, createdAt) => {
+      let kept: readonly Draft[] = [];
+      const keep = async (_whose: unknown, drafts: readonly Draft[]) => {
+        kept = drafts;
+        return new Set([ID]);
+      };
+      await passOn(posted(event({ occurredAt })), rig({ keep }));
+      expect(kept.map((draft) => draft.createdAt)).toEqual([createdAt]);
+    });
+  });
+
   it("is taken alone, too, as the address for one event does", async () => {
     const answer = await passOn(posted(event({ orgId: "tidewater" })), rig());
     expect((await answer.json()).receipts).toHaveLength(1);

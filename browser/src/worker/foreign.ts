@@ -8,6 +8,8 @@ export interface Draft {
   readonly id: string;
   readonly kind: string;
   readonly payload: string;
+  /** When it happened, where its sender said so; RFC 3339 UTC. */
+  readonly createdAt?: string | undefined;
 }
 
 export interface Parts {
@@ -60,11 +62,26 @@ interface ForeignEvent {
   readonly id: string;
   readonly kind: string;
   readonly orgId?: string;
+  readonly occurredAt?: unknown;
   readonly body: object;
 }
 
 /** Written again from what was read: for what a script wrote these are the same bytes. */
-const draftOf = ({ id, kind, body }: ForeignEvent): Draft => ({ id, kind, payload: JSON.stringify(body) });
+const draftOf = ({ id, kind, body, occurredAt }: ForeignEvent): Draft => ({
+  id,
+  kind,
+  payload: JSON.stringify(body),
+  createdAt: timeIn(occurredAt),
+});
+
+/** RFC 3339: a time without its offset is a different moment on each device. */
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
+
+/** undefined for what is no time, or has not come yet: then it happened when it is kept. */
+function timeIn(said: unknown): string | undefined {
+  const ms = typeof said === "string" && TIME.test(said) ? Date.parse(said) : Number.NaN;
+  return ms <= Date.now() ? new Date(ms).toISOString() : undefined;
+}
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
