@@ -1,8 +1,8 @@
 /** Waits between attempts. Full jitter: without it, every page that lost the server comes back at once. */
-export const FIRST_WAIT_MS = 1_000;
-export const LONGEST_WAIT_MS = 5 * 60_000;
+const FIRST_WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 5 * 60_000;
 /** A server may ask for patience, but a mistyped Retry-After must not silence a page for days. */
-export const LONGEST_ASKED_MS = 60 * 60_000;
+const LONGEST_ASKED_MS = 60 * 60_000;
 
 /** The wait after failed attempt number `attempt` (from 1): somewhere from 1 s to twice the last ceiling, at most 5 min. */
 export function waitMs(attempt: number, random: () => number): number {

@@ -1,7 +1,7 @@
 /** A tab's own parts of an outbox. The worker has none of them, and does not import this. */
 import type { Mirror, Page, Parts } from "./parts";
 
-export const pageOf = (target: Document, view: Window): Page => ({
+const pageOf = (target: Document, view: Window): Page => ({
   visible: () => target.visibilityState === "visible",
   listen(heard) {
     const ended = new AbortController();
@@ -18,7 +18,7 @@ export const pageOf = (target: Document, view: Window): Page => ({
 });
 
 /** `storageOf` may throw, where a browser forbids localStorage: then so does the mirror, and the outbox knows. */
-export const mirrorIn = (storageOf: () => Storage): Mirror => ({
+const mirrorIn = (storageOf: () => Storage): Mirror => ({
   get: (key) => storageOf().getItem(key),
   set: (key, value) => (value === null ? storageOf().removeItem(key) : storageOf().setItem(key, value)),
   keys: () => Object.keys(storageOf()),

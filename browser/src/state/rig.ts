@@ -3,14 +3,21 @@ import { signal } from "@preact/signals";
 import { vi } from "vitest";
 import { systemClock } from "../core/clock";
 import { idMinter } from "../core/ids";
-import type { Entry, Draft as Kept, Loss, Principal, Undeliverable } from "../outbox/entry";
+import {
+  type Entry,
+  type Draft as Kept,
+  type Loss,
+  laneOf,
+  type Principal,
+  type Undeliverable,
+} from "../outbox/entry";
 import type { News, Outbox, Status } from "../outbox/port";
 import type { Draft } from "./entries";
 import { keepIn } from "./keep";
 import { createOutboxState } from "./outbox";
 import { sealedIn } from "./sealed";
 import type { Owner } from "./session";
-import { laneOf, NOTHING_KNOWN } from "./watch-outbox";
+import { NOTHING_KNOWN } from "./watch-outbox";
 
 export const ADA: Owner = { orgId: "tidewater", userId: "ada" };
 export const CAL: Owner = { orgId: "tidewater", userId: "cal" };

@@ -7,7 +7,14 @@
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { waitMs } from "../core/backoff";
 import type { Clock } from "../core/clock";
-import type { Entry as KeptEntry, Lane, Loss, Principal, Undeliverable } from "../outbox/entry";
+import {
+  type Entry as KeptEntry,
+  type Lane,
+  type Loss,
+  laneOf,
+  type Principal,
+  type Undeliverable,
+} from "../outbox/entry";
 import type { LaneStatus, News, NotKept, Outbox, Status } from "../outbox/port";
 import { type Draft, type Entry, type EntryState, isAtRisk, isWork } from "./entries";
 
@@ -344,11 +351,6 @@ const HELD: ReadonlySet<string> = new Set(["kept", "undeliverable"]);
 const isUnkept = ({ name }: Stage): boolean => name === "keeping" || name === "unsafe";
 
 const isNotKept = (error: unknown): error is NotKept => error instanceof Error && "sentDirectly" in error;
-
-export function laneOf(kind: string): Lane {
-  if (kind.startsWith("course.")) return "adminQueue";
-  return kind.startsWith("analytics.") ? "analyticsQueue" : "progressQueue";
-}
 
 function parsed(payload: string): unknown {
   try {
