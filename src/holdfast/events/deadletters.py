@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Row, select, tuple_, update
 
 from holdfast.core.errors import CODES, Conflict, Rejected
-from holdfast.events.entry import Entry
+from holdfast.events.entry import Entry, as_json
 from holdfast.journal.record import Record
 from holdfast.store import schema
 from holdfast.store.port import Tx
@@ -59,6 +59,7 @@ class DeadLetter(msgspec.Struct, rename="camel"):
     corrected: msgspec.Raw | None = None
     """The body that a person sent through in the place of the record's own."""
     record: msgspec.Raw | None = None
+    """As it stands in the journal; a text where it can't be read as JSON, and the hint says so then."""
 
 
 HINTS: Final = {
@@ -73,6 +74,11 @@ HINTS: Final = {
 }
 """code -> what an operator does about a letter."""
 _OTHERWISE: Final = "Mend what the reason names, then redrive; or discard with a reason."
+
+
+_AS_TEXT: Final = (
+    "Not everybody could read the record as JSON: it is shown as text, with U+FFFD for what is no UTF-8."
+)
 
 
 def park(tx: Tx, record: Record, envelope: Stated, code: str, reason: str, now: str) -> bool:
@@ -148,12 +154,10 @@ def show(tx: Tx, letter_id: str, org: str | None = None) -> DeadLetter:
     """One letter with its record, of one org or of any. Raises Rejected `not_found`."""
     row = find(tx, letter_id, org)
     letter = _letter(row)
-    letter.corrected = msgspec.Raw(row.corrected) if row.corrected is not None else None
-    try:
-        msgspec.json.decode(row.record)
-        letter.record = msgspec.Raw(row.record)
-    except msgspec.DecodeError:
-        letter.record = msgspec.Raw(msgspec.json.encode(row.record.decode("utf-8", "replace")))
+    letter.corrected = as_json(row.corrected) if row.corrected is not None else None
+    letter.record = as_json(row.record)
+    if bytes(letter.record) != row.record:
+        letter.hint = f"{_AS_TEXT} {letter.hint}"
     return letter
 
 

@@ -40,6 +40,18 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for bytes that are not of its shape, not UTF-8, or nested beyond reason."""
 
 
+def as_json(data: bytes) -> msgspec.Raw:
+    """The bytes as they stand, where everybody can read them and write them again; else their text.
+
+    The text is a JSON string with U+FFFD in the place of what is no UTF-8.
+    """
+    try:
+        msgspec.json.encode(msgspec.json.decode(data))
+    except (*UNREADABLE, OverflowError):
+        return msgspec.Raw(msgspec.json.encode(data.decode("utf-8", "replace")))
+    return msgspec.Raw(data)
+
+
 class Entry(NamedTuple):
     """A record with its envelope read."""
 

@@ -16,6 +16,7 @@ import msgspec
 
 from holdfast.core.errors import Rejected
 from holdfast.core.ids import UUID_PATTERN
+from holdfast.events.entry import UNREADABLE
 from holdfast.events.kind import Kind
 from holdfast.journal.record import Event, envelope_head
 
@@ -75,7 +76,6 @@ _event = msgspec.json.Decoder(EventIn)
 _AS_HELD: Final = "2026-11-23T14:50:00.123Z"
 _new: Final = tuple.__new__
 """Half the price of a NamedTuple's own constructor, on the hottest line there is."""
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Plan(NamedTuple):
@@ -126,7 +126,7 @@ class Judge:
         """The event, ready for the journal. Raises Rejected with the code and words of its receipt."""
         try:
             sent = _event.decode(raw)
-        except _UNREADABLE as fault:
+        except UNREADABLE as fault:
             raise _unreadable(fault) from None
         if sent.seq is not None:
             stamp.seqs.append(sent.seq)
@@ -139,7 +139,7 @@ class Judge:
             _check_bytes(sent, body, plan.limit_bytes)
         try:
             plan.decode(body)
-        except _UNREADABLE as fault:
+        except UNREADABLE as fault:
             raise Rejected(str(fault).replace("`$", "`body"), code="invalid") from None
         if plan.scrub is not None:
             body = plan.scrub(body, plan.org)

@@ -18,6 +18,7 @@ from holdfast.core.clock import Clock, rfc3339
 from holdfast.core.errors import Rejected, Unavailable
 from holdfast.core.ids import position_text, position_texts
 from holdfast.events.devices import DeviceBook, DeviceState
+from holdfast.events.entry import UNREADABLE
 from holdfast.events.envelope import Batch, Count, Judge, Sender, Stamp
 from holdfast.events.window import Window
 from holdfast.journal.port import Journal
@@ -369,5 +370,5 @@ def _id(raw: msgspec.Raw) -> str:
     """The id an unreadable event states, empty where it states none."""
     try:
         return _id_only.decode(raw).id[:64]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return ""

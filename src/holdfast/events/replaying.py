@@ -12,7 +12,7 @@ from sqlalchemy import Row, tuple_
 from holdfast.core.errors import Conflict, Corrupt
 from holdfast.events import deadletters, marks
 from holdfast.events.batch import BREAKER_LEAST, LaneStopped
-from holdfast.events.entry import Entry, Kinds, Parked, read_record, with_body
+from holdfast.events.entry import UNREADABLE, Entry, Kinds, Parked, read_record, with_body
 from holdfast.events.kind import Kind
 from holdfast.events.redrive import redrive_one
 from holdfast.events.replay import LETTER_ORDER, Request, Tally, letters
@@ -231,7 +231,7 @@ class _Occurred(msgspec.Struct, rename="camel"):
 def _occurred(row: Row[Any]) -> str:
     try:
         return msgspec.json.decode(row.record, type=_Occurred).occurred_at
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return str(row.received_at)
 
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Insert, case
 
+from holdfast.core.errors import Rejected
 from holdfast.events.kind import Applied
 from holdfast.learning.orgs import require_members
 from holdfast.learning.progress import SEEN_IDS, SeenId, is_id, not_ids
@@ -61,22 +62,26 @@ def apply_recorded(tx: Tx, batch: Sequence[Applied[AnalyticsRecorded]]) -> None:
 
     A course nobody knows is no fault here: pages of courses long gone still report. Counts add up, so
     only the applier's marks keep an event from being counted twice. `last_at` is the latest receipt.
-    Raises Rejected `not_a_member`.
+    Raises Rejected `not_a_member`, and `invalid` for data that is not UTF-8.
     """
     rows: list[tuple[Any, ...]] = []
     counts: dict[tuple[str, str, str, str, str, str], list[Any]] = {}
-    for event_id, org, user, _, received_at, occurred_at, body in batch:
-        course, lesson, name = body.course_id, body.lesson_id, body.name
-        rows.append((org, event_id, user, name, course, lesson, occurred_at, str(body.data, "utf-8")))
-        key = (org, course or "", lesson or "", occurred_at[:10], user, name)
-        known = counts.get(key)
-        if known is None:
-            counts[key] = [1, received_at]
-        else:
-            known[0] += 1
-            # Not by max(): a call costs more than the whole comparison, and this runs for each event.
-            if received_at > known[1]:  # noqa: PLR1730
-                known[1] = received_at
+    try:
+        for event_id, org, user, _, received_at, occurred_at, body in batch:
+            course, lesson, name = body.course_id, body.lesson_id, body.name
+            rows.append((org, event_id, user, name, course, lesson, occurred_at, str(body.data, "utf-8")))
+            key = (org, course or "", lesson or "", occurred_at[:10], user, name)
+            known = counts.get(key)
+            if known is None:
+                counts[key] = [1, received_at]
+            else:
+                known[0] += 1
+                # Not by max(): a call costs more than the whole comparison, and this runs for each event.
+                if received_at > known[1]:  # noqa: PLR1730
+                    known[1] = received_at
+    except UnicodeDecodeError:
+        # Refused at the door since; journals from before may hold it.
+        raise Rejected("data is not UTF-8") from None
     require_members(tx, [(org, user) for org, _, _, _, user, _ in counts])
     append(tx, analytics_events, rows)
     upsert = _count(engine_insert(tx, activity))

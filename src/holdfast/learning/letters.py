@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Row, select
 
+from holdfast.events.entry import UNREADABLE
 from holdfast.store.port import Tx
 from holdfast.store.schema import courses, dead_letters, lessons, users
 
@@ -89,7 +90,7 @@ def _titles(tx: Tx) -> dict[tuple[str, str | None], str]:
 def _letter(row: Row[Any], titles: dict[tuple[str, str | None], str]) -> OwnLetter:
     try:
         record = msgspec.json.decode(row.record, type=_Record)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         record = _Record(row.received_at, _Place())
     course, lesson = record.body.course_id, record.body.lesson_id
     return OwnLetter(

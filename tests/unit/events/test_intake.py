@@ -67,6 +67,12 @@ async def test_a_batch_of_nothing_and_one_of_nothing_good_touch_no_journal(journ
     assert statuses(await post(intake(journal), BAD, BAD)) == ["invalid", "invalid"]
 
 
+async def test_an_event_nested_beyond_reason_spoils_only_itself(journal: GatedJournal) -> None:
+    deep = b'{"x":' + b"[" * 30_000 + b"]" * 30_000 + b"}"
+    receipts = await post(intake(journal), sent(1), deep, sent(2))
+    assert statuses(receipts) == ["accepted", "invalid", "accepted"]
+
+
 async def test_an_event_of_last_week_is_a_duplicate_at_its_old_position(journal: GatedJournal) -> None:
     door = intake(journal)
     await post(door, sent(1), sent(2))

@@ -196,11 +196,46 @@ def test_what_is_not_readable_is_refused(raw: bytes) -> None:
     assert caught.value.code == "malformed"
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b'{"a":"\xff"}', b'{"\xff":1}', b'{"a":["\xed\xa0\x80"]}', b'{"a":"\\ud800"}', b'{"a":"\\udc00!"}'),
+        *(b'{"a":1e999}', b'{"a":[-1E+400]}', b'{"a":1' + b"0" * 5000 + b"}", b'{"a":18446744073709551616}'),
+        *(b'{"a":[-9223372036854775809]}', b'{"email":18446744073709551616}', b'{"a":"\x00"}', b'{"a":NaN}'),
+    ],
+)
+def test_data_that_not_everybody_could_read_again_is_refused_though_nothing_in_it_is_personal(
+    data: bytes,
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        SCRUBBER.scrub(b'{"name":"x","data":' + data + b"}", "tide")
+    assert caught.value.code == "malformed"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b'{"a":"\\u0000"}', b'{"a":18446744073709551615}', b'{"a":-9223372036854775808}', b'{"a":1.7e308}',
+     b'{"a":"\xf0\x9f\x8c\x8a"}', b'{"a":"\\ud83c\\udf0a"}'],
+)  # fmt: skip
+def test_what_everybody_can_read_stays_as_it_was_written(data: bytes) -> None:
+    raw = b'{"name":"x","data":' + data + b"}"
+    assert SCRUBBER.scrub(raw, "tide") == raw
+
+
+def test_a_value_hidden_behind_a_second_of_its_name_is_not_kept() -> None:
+    for hidden, left in (
+        (b'{"data":{"a":"ada@x.example","a":1}}', b'{"data":{"a":1}}'),
+        (b'{"data":{"a":{"b":"10.0.0.1","b":"x: y"},"c":2}}', b'{"data":{"a":{"b":"x: y"},"c":2}}'),
+    ):
+        assert SCRUBBER.scrub(hidden, "tide") == left
+
+
 def test_data_nested_too_deep_is_refused() -> None:
     for depth in (MAX_DEPTH + 1, 30_000):
-        raw = b'{"data":{"email":"a@b.c","x":' + b"[" * depth + b"]" * depth + b"}}"
-        with pytest.raises(Rejected, match="64 levels"):
-            SCRUBBER.scrub(raw, "tide")
+        for more in (b'"email":"a@b.c",', b""):
+            raw = b'{"data":{' + more + b'"x":' + b"[" * depth + b"]" * depth + b"}}"
+            with pytest.raises(Rejected, match="64 levels"):
+                SCRUBBER.scrub(raw, "tide")
 
 
 personal = st.sampled_from(

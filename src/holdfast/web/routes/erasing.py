@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.access.audit import note_for
 from holdfast.core.errors import Rejected
-from holdfast.events.entry import UNREADABLE, decode
+from holdfast.events.entry import UNREADABLE, as_json, decode
 from holdfast.events.envelope import Name
 from holdfast.events.erasing import ErasureReceipt
 from holdfast.journal.port import Slice
@@ -36,7 +36,10 @@ class PersonQuery(Wire):
 
 
 class Exported(Said):
-    """What the portal holds of a person in an org: rows by table, and events as the journal has them."""
+    """What the portal holds of a person in an org: rows by table, and events as the journal has them.
+
+    An event that can't be read as JSON is given as a text, with U+FFFD in the place of what is no UTF-8.
+    """
 
     org_id: str
     user_id: str
@@ -100,7 +103,7 @@ def _events(read: Any, wanted: PersonQuery) -> list[msgspec.Raw]:  # noqa: ANN40
             except UNREADABLE:
                 continue
             if wanted.user_id in (envelope.user_id, envelope.actor_id):
-                found.append(msgspec.Raw(record.data))
+                found.append(as_json(record.data))
         if part.through <= after:
             return found
         after = part.through
