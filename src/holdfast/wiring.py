@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -86,6 +86,7 @@ LOGIN_PER_S: Final = 0.2
 LOGIN_BURST: Final = 10
 HEAR_ALL_S: Final = 300.0
 """How often every ending is read anew, and not only the latest."""
+CANCEL_AGAIN_S: Final = 1.0
 CROWD: Final = 8
 """From how many requests under way the applier paces itself behind intake."""
 
@@ -327,12 +328,23 @@ async def running(portal: Portal) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _ended(tasks)
         with contextlib.suppress(HoldfastError):
             await _write_owed(portal)
             await Uses(portal.tokens, portal.clock).flush(portal.store, now=True)
+
+
+async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended.
+
+    Once is not enough: `asyncio.wait_for` of Python 3.11 forgets a cancellation that comes in the
+    moment in which what it waits for does (python/cpython#86296), and the portal never stopped.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
 
 def make_app(portal: Portal) -> App:
