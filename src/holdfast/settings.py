@@ -226,6 +226,12 @@ def load(environ: Mapping[str, str] | None = None, *, data_dir: Path | None = No
     return _checked(settings)
 
 
+def log_format(environ: Mapping[str, str] | None = None) -> str:
+    """How log lines are written, also while the other settings can't be read; `load` refuses a wrong one."""
+    text = (os.environ if environ is None else environ).get("HOLDFAST_LOG_FORMAT", "").strip().lower()
+    return text if text in _CHOICES["log_format"] else Settings.log_format
+
+
 def _checked(settings: Settings) -> Settings:
     if settings.secret_key is not None and len(settings.secret_key) < SECRET_CHARS:
         raise Misconfigured(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import sys
 import zipfile
 from collections.abc import Callable, Coroutine
@@ -12,12 +11,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
-import structlog
 
 from holdfast import __version__
-from holdfast.cli import say
+from holdfast.cli import logs, say
 from holdfast.core.errors import Rejected
-from holdfast.settings import Settings, load
+from holdfast.settings import load
 
 T = TypeVar("T")
 
@@ -62,6 +60,7 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="holdfast")
 def main() -> None:
     """Holdfast: a course portal that keeps every learner's work."""
+    logs.to_standard_error()
 
 
 @main.command()
@@ -83,7 +82,7 @@ def serve(data: Path | None, host: str, port: int, workers: int, *, json_: bool)
     """Run the portal until it is told to stop."""
     from holdfast.cli import serving  # noqa: PLC0415 - each command loads what it needs and no more
 
-    settings = _settings(data)
+    settings = load(data_dir=data)
 
     def ready(url: str) -> None:
         if json_:
@@ -111,7 +110,7 @@ def seed_demo(data: Path | None, *, json_: bool) -> None:
     """The demonstration: two orgs, five people, one course each. Safe to run twice."""
     from holdfast.cli import desk, serving  # noqa: PLC0415
 
-    settings = _settings(data)
+    settings = load(data_dir=data)
     if not settings.demo:
         raise Rejected(
             "demo data is for demo mode only",
@@ -215,26 +214,6 @@ def _zipped(folder: Path) -> bytes:
             if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
                 archive.write(path, path.relative_to(folder))
     return packed.getvalue()
-
-
-def _settings(data: Path | None) -> Settings:
-    settings = load(data_dir=data)
-    renderer: Any = structlog.processors.JSONRenderer()
-    if settings.log_format == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    return settings
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +14,7 @@ from click.testing import CliRunner
 
 from holdfast.cli.main import main
 from tests.served import Served, completed, lesson_of, recorded, served, until
-
-
-@dataclass
-class Said:
-    """What a command wrote, and how it ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401
-        return json.loads(self.out)
-
-
-def holdfast(*words: str, environ: Mapping[str, str] | None = None) -> Said:
-    known = {k: v for k, v in os.environ.items() if not k.startswith(("HOLDFAST_", "DEV_", "FORCE_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "holdfast", *words],
-        env={**known, "COLUMNS": "200", **(environ or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Said(done.returncode, done.stdout, done.stderr)
+from tests.typed import holdfast
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,42 @@
+"""Commands as an operator types them: each is a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+OURS = ("HOLDFAST_", "DEV_", "FORCE_")
+
+
+@dataclass
+class Said:
+    """What a command wrote, and how it ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401
+        """Its standard output, which is JSON and nothing else."""
+        return json.loads(self.out)
+
+
+def holdfast(*words: str, environ: Mapping[str, str] | None = None) -> Said:
+    """Type a command; none of them may end in a traceback."""
+    known = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
+    done = subprocess.run(
+        [sys.executable, "-m", "holdfast", *words],
+        env={**known, "COLUMNS": "200", **(environ or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Said(done.returncode, done.stdout, done.stderr)
