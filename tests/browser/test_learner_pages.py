@@ -85,6 +85,10 @@ def test_what_waits_says_since_when_why_and_what_comes_next(page: Page, served: 
     expect(row).to_contain_text(re.compile(r"Next try \d"))
     lane = page.get_by_role("status").filter(has_text="thing")
     expect(lane.first).to_contain_text("The server could not be reached.")
+    # What is a live region is read aloud at each change, and the time of the next try changes at each try.
+    expect(lane.first).not_to_contain_text("Next try")
+    line = page.locator("main p").filter(has=page.get_by_role("status"))
+    expect(line.first).to_contain_text(re.compile(r"Next try \d"))
     expect(page.get_by_text("What waits longer than an hour is marked")).to_be_visible()
     # Pressed while nobody answers: once the portal is back, it may all be sent before anybody could press.
     page.get_by_role("button", name="Send now").click()
@@ -230,6 +234,9 @@ def test_a_device_that_lost_something_never_says_that_all_is_on_the_server(
         assert marks(page, ".standing") == ["stop"]
         page.get_by_role("link", name="See what").click()
         expect(page.get_by_text("2 events lost: number 3 to 4")).to_be_visible()
+        expect(
+            page.get_by_text("Cause: Its database was deleted or lost. The server has been")
+        ).to_be_visible()
         expect(page.get_by_text("Everything you did on this device is on the server")).to_have_count(0)
         expect(page.get_by_text("Everything else you did on this device is on the server")).to_be_visible()
 

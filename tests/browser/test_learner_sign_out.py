@@ -43,6 +43,9 @@ def test_signing_out_with_something_waiting_asks_and_sends_it_first_when_told_to
     expect(dialog).to_contain_text(f"“{LESSON}” marked as complete")
     dialog.get_by_role("button", name="Send now").click()
     expect(dialog).to_contain_text(re.compile(r"Sending, \d to go"))
+    # A new time at each try is nothing to be read aloud.
+    expect(dialog).to_contain_text(re.compile(r"Next try \d"))
+    expect(dialog.get_by_role("status")).not_to_contain_text("Next try")
     served.start()
     signed_out = page.get_by_text("You are signed out, here and on the server.")
     expect(signed_out).to_be_visible(timeout=3 * PATIENCE_MS)

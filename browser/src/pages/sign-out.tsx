@@ -114,8 +114,8 @@ function Choices({ open, sending, onSend, onKeep, onDiscard, onStay }: ChoicesPr
             {sending
               ? `Sending, ${open.length} to go. You are signed out as soon as everything has arrived.`
               : "You are signed out once everything has arrived."}
-            {waits && <NextTry now={waits} />}
           </span>
+          {waits && <NextTry now={waits} />}
         </li>
         <li>
           <button type="button" class="second" onClick={onKeep}>

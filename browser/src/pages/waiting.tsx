@@ -9,7 +9,7 @@ import { isOverdue, WARN_AFTER_WORDS } from "./overdue";
 import { Losses, Refusals } from "./refusals";
 import { holdInWords, NextTry, SIGNS, stateInWords } from "./ticks";
 import { useNow, usePortal } from "./use-portal";
-import { ago, atTime, bare, counted } from "./words";
+import { ago, atTime, bare, counted, sentence } from "./words";
 
 /** More rows than anybody reads would only make an old device slow. */
 const SHOWN = 200;
@@ -105,10 +105,13 @@ function LaneList(props: { title: string; entries: Entry[]; state: LaneState; no
   return (
     <section>
       <h2>{title}</h2>
-      <p role="status">
-        {counted(entries.length, "thing waits", "things wait")}
-        {laneInWords(state)}.
-        <NextTry now={state} />
+      <p>
+        {/* The time stands outside: each new one would be read aloud. */}
+        <span role="status">
+          {counted(entries.length, "thing waits", "things wait")}
+          {laneInWords(state)}.{state.name === "waiting" && <Why why={state.why} />}
+        </span>
+        <NextTry now={state} brief />
       </p>
       <ul class="waiting">
         {entries.slice(0, SHOWN).map((entry) => (
@@ -119,6 +122,8 @@ function LaneList(props: { title: string; entries: Entry[]; state: LaneState; no
     </section>
   );
 }
+
+const Why = ({ why }: { why: string }) => <span class="small"> {sentence(why)}</span>;
 
 function laneInWords(state: LaneState): string {
   switch (state.name) {
