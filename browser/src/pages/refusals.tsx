@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { Loss, Undeliverable } from "../outbox/entry";
 import { Mark } from "./marks";
 import { usePortal } from "./use-portal";
-import { atTime, counted } from "./words";
+import { atTime, bare, counted } from "./words";
 
 export function Refusals({ onSave }: { onSave: () => void }) {
   const { outbox } = usePortal();
@@ -113,7 +113,7 @@ function LossRow({ loss }: { loss: Loss }) {
       <div>
         {counted(count, "event", "events")} lost: number {numbers}
         <p class="small">
-          Noticed {atTime(loss.noticedAt, clock.now())}. Cause: {loss.cause}.{" "}
+          Noticed {atTime(loss.noticedAt, clock.now())}. Cause: {bare(loss.cause)}.{" "}
           {loss.told ? "The server has been told." : "The server is told as soon as it can be reached."}
         </p>
       </div>
