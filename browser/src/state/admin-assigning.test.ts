@@ -120,6 +120,40 @@ describe("an assignment", () => {
     stop();
   });
 
+  it("that was parked is asked about now and then, for an operator may send it through again", async () => {
+    const tide = school();
+    const stop = tide.follow();
+    tide.assign(GIT);
+    tide.assigning.mockResolvedValue(says({ state: "parked", reason: "no such course" }));
+    tide.become("id-1", { name: "saved" });
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(moments(tide)).toEqual([{ name: "parked", reason: "no such course" }]);
+    expect(tide.assigning.mock.calls.length).toBeLessThan(13);
+    tide.assigning.mockResolvedValue(says({ state: "applied", changed: 2, already: 0 }));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(moments(tide)).toEqual([{ name: "applied", changed: 2, already: 0, refused: [] }]);
+    expect(tide.onApplied).toHaveBeenCalledOnce();
+    const asked = tide.assigning.mock.calls.length;
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(tide.assigning).toHaveBeenCalledTimes(asked);
+    stop();
+  });
+
+  it("that was parked and is taken off the list is not asked about any more", async () => {
+    const tide = school();
+    const stop = tide.follow();
+    tide.assign(GIT);
+    tide.assigning.mockResolvedValue(says({ state: "parked", reason: "no such course" }));
+    tide.become("id-1", { name: "saved" });
+    tide.entries.value = [];
+    await vi.advanceTimersByTimeAsync(0);
+    tide.forget("id-1");
+    const asked = tide.assigning.mock.calls.length;
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(tide.assigning).toHaveBeenCalledTimes(asked);
+    stop();
+  });
+
   it("is remembered after a reload, and called neither sent nor lost before the device was read", async () => {
     const before = school();
     before.assign(GIT);

@@ -54,7 +54,7 @@ export type Moment =
       readonly already: number;
       readonly refused: readonly Refused[];
     }
-  /** The server took it and could not apply it. */
+  /** The server has it among its dead letters, with the reason; an operator may still send it through. */
   | { readonly name: "parked"; readonly reason: string };
 
 export interface Act extends Remembered {
@@ -63,6 +63,8 @@ export interface Act extends Remembered {
 
 /** When to ask again for an effect that is still to come, in milliseconds; the last one goes on. */
 const ASK_AGAIN_MS = [500, 1_000, 2_000, 4_000, 8_000, 15_000];
+/** What was parked may lie there for days; but once an operator sends it through, it is applied. */
+const ASK_PARKED_MS = 60_000;
 const KEPT = 50;
 
 export const isAssigning = (kind: string): kind is AssigningKind =>
@@ -116,8 +118,7 @@ export function followAssigning({ outbox, calls, clock, keep, owner, onApplied }
       .toSorted((one, other) => other.at.localeCompare(one.at));
   });
 
-  function ask(id: string, attempt: number): void {
-    const waitMs = ASK_AGAIN_MS[Math.min(attempt, ASK_AGAIN_MS.length) - 1] ?? 0;
+  function ask(id: string, attempt: number, waitMs = waitBefore(attempt)): void {
     const cancel = clock.after(waitMs, async () => {
       const answer = await calls.assigning(id);
       if (!asking.has(id)) return;
@@ -125,10 +126,10 @@ export function followAssigning({ outbox, calls, clock, keep, owner, onApplied }
       if (answer.ok) told.value = new Map(told.peek()).set(id, answer.value);
       else if (unknown) told.value = new Map(told.peek()).set(id, "unknown");
       const state = answer.ok ? answer.value.state : undefined;
-      if (state === "applied" || state === "parked" || (unknown && attempt >= ASK_AGAIN_MS.length)) {
+      if (state === "applied" || (unknown && attempt >= ASK_AGAIN_MS.length)) {
         asking.delete(id);
         if (state === "applied") onApplied();
-      } else ask(id, attempt + 1);
+      } else ask(id, attempt + 1, state === "parked" ? ASK_PARKED_MS : undefined);
     });
     asking.set(id, cancel);
   }
@@ -154,9 +155,15 @@ export function followAssigning({ outbox, calls, clock, keep, owner, onApplied }
     assign: (act: Assigned): string => declare("course.assigned", act),
     unassign: (act: Omit<Assigned, "dueAt" | "note">): string => declare("course.unassigned", act),
     /** The person has seen what became of it. */
-    forget: (id: string): void => remember(remembered.peek().filter((act) => act.id !== id)),
+    forget(id: string): void {
+      asking.get(id)?.();
+      asking.delete(id);
+      remember(remembered.peek().filter((act) => act.id !== id));
+    },
   };
 }
+
+const waitBefore = (attempt: number): number => ASK_AGAIN_MS[Math.min(attempt, ASK_AGAIN_MS.length) - 1] ?? 0;
 
 export interface Assigned {
   readonly courseId: string;

@@ -4,7 +4,7 @@ import type { Assigning, Refused } from "../../wire/admin";
 import { Mark, type Sign } from "../marks";
 import { NextTry, SIGNS, stateInWords } from "../ticks";
 import { usePortal, useRead } from "../use-portal";
-import { atTime, counted } from "../words";
+import { atTime, bare, counted } from "../words";
 import { useAdmin } from "./use-admin";
 
 /** What became of assigning and taking away: this device's own first, then what others did. */
@@ -113,7 +113,7 @@ export function momentInWords({ kind, moment }: Pick<Act, "kind" | "moment">): s
     case "applied":
       return countsOf(kind, moment.changed, moment.already, moment.refused.length);
     case "parked":
-      return `The server has it and could not apply it: ${moment.reason}`;
+      return `The server has it, but could not apply it and parked it: ${bare(moment.reason)}. Operators see it among the dead letters.`;
     case "gone":
       return "It never reached the server: it was thrown away on this device before it was sent.";
   }
