@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from holdfast.learning.demo import PASSWORD
 from tests.browser.admin import chromium_at, heading, portal_at
 from tests.browser.learner import PATIENCE_MS, faults_seen_by_axe, overflow_px, sign_in
-from tests.served import Served, completed
+from tests.served import Served, completed, until
 
 pytestmark = pytest.mark.browser
 
@@ -52,12 +52,14 @@ def olu(browser: Browser, served: Served) -> Iterator[Page]:
 
 
 def park(served: Served) -> None:
-    """An event of a course that nobody knows."""
+    """An event of a course that nobody knows; the page lists its letter once the applier gave up on it."""
     with served.client("ada") as ada:
         said = ada.post(
             "/api/client/progress/batch", json={"events": [completed("no-such-course", "01-none")]}
         )
         assert said.json()["receipts"][0]["status"] == "accepted", said.text
+    with served.client("olu") as olu:
+        until(lambda: olu.get("/api/admin/offline/deadletters?status=parked").json()["items"], 30.0)
 
 
 def open_place(page: Page, served: Served, place: str) -> None:
@@ -73,7 +75,7 @@ def test_a_dead_letter_is_explained_and_discarded_with_a_reason(olu: Page, serve
     expect(letter).to_have_count(1, timeout=20_000)
     letter.get_by_text("The record, and the rule it breaks").click()
     expect(letter.locator("pre")).to_contain_text("no-such-course")
-    letter.get_by_text("Settle it").click()
+    letter.get_by_text("Redrive or discard it").click()
     discard = letter.get_by_role("button", name="Discard it")
     expect(discard).to_be_disabled()
     letter.get_by_label(re.compile("^Why")).fill("a course that was never there")

@@ -19,8 +19,8 @@ export function LettersPage() {
   const calls = useOperator();
   const { nameOf } = useOrgNames();
   const [status, setStatus] = useState<string>("parked");
-  const [settled, setSettled] = useState(0);
-  const list = usePaged(`${status} ${settled}`, (after) =>
+  const [decided, setDecided] = useState(0);
+  const list = usePaged(`${status} ${decided}`, (after) =>
     calls.letters({ status, limit: 50, ...(after !== undefined && { after }) }),
   );
   return (
@@ -53,7 +53,7 @@ export function LettersPage() {
             key={letter.id}
             letter={letter}
             org={nameOf(letter.orgId)}
-            onSettled={() => setSettled((count) => count + 1)}
+            onDecided={() => setDecided((count) => count + 1)}
           />
         ))}
       </ul>
@@ -66,7 +66,7 @@ export function LettersPage() {
   );
 }
 
-function Letter({ letter, org, onSettled }: { letter: DeadLetter; org: string; onSettled: () => void }) {
+function Letter({ letter, org, onDecided }: { letter: DeadLetter; org: string; onDecided: () => void }) {
   const { clock } = usePortal();
   const now = clock.now();
   const open = letter.status === "parked" || letter.status === "exhausted";
@@ -80,13 +80,14 @@ function Letter({ letter, org, onSettled }: { letter: DeadLetter; org: string; o
       </p>
       {letter.settledAt && (
         <p class="small">
-          Settled {atTime(letter.settledAt, now)} by {letter.settledBy}
+          {letter.status === "discarded" ? "Discarded" : "Sent through"} {atTime(letter.settledAt, now)} by{" "}
+          {letter.settledBy}
           {letter.settledWhy && `: ${letter.settledWhy}`}.
         </p>
       )}
       <p>{letter.hint}</p>
       <Record id={letter.id} />
-      {open && <Settle letter={letter} onSettled={onSettled} />}
+      {open && <Decide letter={letter} onDecided={onDecided} />}
     </li>
   );
 }
@@ -122,7 +123,7 @@ function Record({ id }: { id: string }) {
 
 const SHORTEST_REASON = 3;
 
-function Settle({ letter, onSettled }: { letter: DeadLetter; onSettled: () => void }) {
+function Decide({ letter, onDecided }: { letter: DeadLetter; onDecided: () => void }) {
   const calls = useOperator();
   const change = useChange<DeadLetter>();
   const [reason, setReason] = useState("");
@@ -141,16 +142,16 @@ function Settle({ letter, onSettled }: { letter: DeadLetter; onSettled: () => vo
         return;
       }
     }
-    if (await change.send(() => calls.redrive(letter.id, mended))) onSettled();
+    if (await change.send(() => calls.redrive(letter.id, mended))) onDecided();
   }
 
   async function discard(): Promise<void> {
-    if (await change.send(() => calls.discard(letter.id, reason.trim()))) onSettled();
+    if (await change.send(() => calls.discard(letter.id, reason.trim()))) onDecided();
   }
 
   return (
-    <details class="settle">
-      <summary>Settle it</summary>
+    <details>
+      <summary>Redrive or discard it</summary>
       <label class="field">
         Why (for discarding, and for a corrected body)
         <input
@@ -167,7 +168,7 @@ function Settle({ letter, onSettled }: { letter: DeadLetter; onSettled: () => vo
       <p class="form-problem" role="alert">
         {fault}
       </p>
-      <NotDone problem={change.problem} what="the letter was settled" />
+      <NotDone problem={change.problem} what="this was done" />
       <div class="buttons">
         <button
           type="button"
