@@ -9,11 +9,11 @@ import "./looks/lesson.css";
 import "./looks/saving.css";
 import "./looks/installed.css";
 import "./looks/print.css";
-import { CHANNEL as RUNTIME_STATUS } from "./feed/runtime";
 import { tabParts } from "./outbox/page";
 import { App } from "./pages/app";
 import { createPortal } from "./state/portal";
 import { SIGNED_IN_KEY } from "./state/session";
+import { RUNTIME_STATUS } from "./wire/worker-words";
 
 const portal = createPortal({
   fetch: (...request) => fetch(...request),

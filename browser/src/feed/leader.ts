@@ -8,7 +8,7 @@
  */
 import type { Clock } from "../core/clock";
 
-export const LOCK = "holdfast.runtime-status";
+const LOCK = "holdfast.runtime-status";
 export const BEAT_MS = 5_000;
 export const PATIENCE_MS = 12_000;
 /** Browsers let a hidden tab's timers run once a minute: from there a leader's silence says less. */

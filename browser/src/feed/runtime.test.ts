@@ -3,10 +3,11 @@ import { systemClock } from "../core/clock";
 import { unreachable } from "../core/problem";
 import type { Answer } from "../wire/client";
 import type { Health } from "../wire/shapes";
+import type { ToPage } from "../wire/worker-words";
 import type { Service } from "./ladder";
 import { BEAT_MS, HIDDEN_PATIENCE_MS, PATIENCE_MS } from "./leader";
 import { FakeAir, FakeLocks, FakeWire } from "./rig";
-import { startRuntime, type WorkerNews } from "./runtime";
+import { startRuntime } from "./runtime";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -22,7 +23,7 @@ class Browser {
 
   tab({ visible = true, locks = true } = {}) {
     const told: Service[] = [];
-    const news: WorkerNews[] = [];
+    const news: ToPage[] = [];
     const channel = this.air.channel();
     const runtime = startRuntime({
       wire: this.wire,

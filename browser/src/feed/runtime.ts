@@ -6,15 +6,9 @@
 import type { Clock } from "../core/clock";
 import type { Answer, Wire } from "../wire/client";
 import type { Health } from "../wire/shapes";
+import type { ToPage } from "../wire/worker-words";
 import { climb, type Ladder, type Service } from "./ladder";
 import { type Leadership, standForLeader } from "./leader";
-
-export const CHANNEL = "runtime-status";
-
-/** What the service worker tells; relayed as it came. */
-export type WorkerNews =
-  | { type: "CACHE_UPDATED"; build: string }
-  | { type: "SYNC_COMPLETE"; sent: number; duplicates: number; undeliverable: number; left: number };
 
 type Message =
   | { type: "status"; service: Service }
@@ -22,7 +16,8 @@ type Message =
   | { type: "hello" }
   /** Somebody wants to know now; `audience`: for whom, where a tab knows who is signed in. */
   | { type: "ask"; audience: string | undefined }
-  | WorkerNews;
+  /** What the service worker tells; relayed as it came. */
+  | ToPage;
 
 export interface RuntimeParts {
   wire: Pick<Wire, "open">;
@@ -35,7 +30,7 @@ export interface RuntimeParts {
   locks: Pick<LockManager, "request"> | undefined;
   channel: Pick<BroadcastChannel, "postMessage" | "addEventListener"> | undefined;
   changed: (service: Service) => void;
-  worker: (news: WorkerNews) => void;
+  worker: (news: ToPage) => void;
 }
 
 export interface Runtime {

@@ -14,7 +14,7 @@ import { isFields, merged } from "./merge";
 /** No byte for so long means that nobody is there, or that somebody in between holds the bytes back. */
 export const SILENCE_MS = 35_000;
 
-export const STREAM_PATH = "/api/health/stream";
+const STREAM_PATH = "/api/health/stream";
 
 export type Ending =
   /** The server said when to come back. */

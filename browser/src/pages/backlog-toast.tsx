@@ -1,15 +1,13 @@
 import { useState } from "preact/hooks";
+import { largestBacklog } from "../state/backlog";
 import { usePortal } from "./use-portal";
 import { counted } from "./words";
-
-/** From here on a backlog is told, and holds up bulk work; the server tells its own figure. */
-const LARGEST_BACKLOG = 50;
 
 /** Said once when too much waits on this device, and again only after it had drained. */
 export function BacklogToast() {
   const { outbox, health, session } = usePortal();
   const [seen, setSeen] = useState(false);
-  const largest = health.service.value.health?.offlineQueue?.warnAt ?? LARGEST_BACKLOG;
+  const largest = largestBacklog(health.service.value.health);
   const waiting = outbox.offlineQueueBacklog.value;
   const over = waiting > largest;
   if (!over && seen) setSeen(false);

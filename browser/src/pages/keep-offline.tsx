@@ -90,7 +90,7 @@ function RoomLine({ room: { persisted, usedBytes, ofBytes } }: { room: Room }) {
 
 const UNITS = ["bytes", "KB", "MB", "GB", "TB"];
 
-export function inBytes(bytes: number): string {
+function inBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
   while (value >= 1_000 && unit < UNITS.length - 1) {

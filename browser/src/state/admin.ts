@@ -5,6 +5,7 @@ import { type AdminCalls, createAdminCalls } from "../wire/admin";
 import type { Degradation, Health } from "../wire/shapes";
 import { type AssigningState, followAssigning } from "./admin-assigning";
 import { type AssignDraft, EMPTY_DRAFT } from "./admin-draft";
+import { largestBacklog } from "./backlog";
 import { keepIn } from "./keep";
 import type { Portal } from "./portal";
 import { markOf, type Owner } from "./session";
@@ -56,11 +57,8 @@ function createAdmin({ wire, outbox, health, clock }: Portal, owner: Owner): Adm
   };
 }
 
-/** From here on a backlog holds up bulk work; the server tells its own figure. */
-const LARGEST_BACKLOG = 50;
-
 export function bulkHold(status: Pick<Status, "backlog">, health: Health | undefined): string | undefined {
-  const largest = health?.offlineQueue?.warnAt ?? LARGEST_BACKLOG;
+  const largest = largestBacklog(health);
   const { backlog } = status;
   if (backlog > largest) {
     return (

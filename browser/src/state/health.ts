@@ -2,9 +2,10 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Clock } from "../core/clock";
 import type { Service } from "../feed/ladder";
-import { type RuntimeParts, startRuntime, type WorkerNews } from "../feed/runtime";
+import { type RuntimeParts, startRuntime } from "../feed/runtime";
 import type { Page } from "../outbox/index";
 import type { Calls } from "../wire/calls";
+import type { ToPage } from "../wire/worker-words";
 
 export type { Reach, Service } from "../feed/ladder";
 
@@ -24,7 +25,7 @@ export type HealthWatch = ReturnType<typeof watchHealth>;
 export function watchHealth(parts: HealthParts) {
   const { calls, clock, page, onReached } = parts;
   const service = signal<Service>({ reach: "asking", via: "none" });
-  const workerNews = signal<WorkerNews | undefined>(undefined);
+  const workerNews = signal<ToPage | undefined>(undefined);
   let saidReachedMs = Number.NEGATIVE_INFINITY;
 
   function changed(next: Service): void {
@@ -51,7 +52,7 @@ export function watchHealth(parts: HealthParts) {
 
   return {
     service: service as ReadonlySignal<Service>,
-    workerNews: workerNews as ReadonlySignal<WorkerNews | undefined>,
+    workerNews: workerNews as ReadonlySignal<ToPage | undefined>,
     /** Asks now; `audience` names who is signed in, for others are told other things. */
     ask: runtime.ask,
   };

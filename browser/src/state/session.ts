@@ -45,7 +45,7 @@ export const markOf = (owner: Owner): string => `${owner.orgId} ${owner.userId}`
  * mark in localStorage tells them before they send under a wrong name.
  */
 export const SIGNED_IN_KEY = "holdfast.signedIn";
-export const ownerOf = ({ userId, orgId }: Principal): Owner => ({ userId, orgId: orgId ?? "" });
+const ownerOf = ({ userId, orgId }: Principal): Owner => ({ userId, orgId: orgId ?? "" });
 
 /** Says "somebody else" only when it is somebody else, however often the server repeats itself. */
 function steady(look: () => Owner | undefined): ReadonlySignal<Owner | undefined> {

@@ -253,13 +253,4 @@ describe("asking", () => {
     Object.assign(container.registration ?? {}, { sync: undefined });
     await expect(side.askForSync(ada)).resolves.toBeUndefined();
   });
-
-  it("for a clean start tells the worker", async () => {
-    const { container, side } = rig();
-    await side.ask();
-    const worker = new FakeWorker("/sw.js", "old");
-    (container.registration as FakeRegistration).active = worker;
-    await side.forceCleanup();
-    expect(worker.said).toEqual(["forceCleanup"]);
-  });
 });

@@ -168,12 +168,6 @@ export function createWorkerSide(parts: WorkerParts) {
         // Not granted, or unknown to this browser: the page sends by itself, as it does anyway.
       }
     },
-
-    /** For development: no worker and no cache, as on a new device. The outboxes stay. */
-    async forceCleanup(): Promise<void> {
-      const registration = await container?.getRegistration();
-      if (registration?.active) say(registration.active, { type: "forceCleanup" });
-    },
   };
 }
 

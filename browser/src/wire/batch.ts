@@ -29,7 +29,7 @@ export function batchText(device: Device, events: readonly WrittenEvent[]): stri
   return `${head.slice(0, -1)},"events":[${events.map(eventText).join(",")}]}`;
 }
 
-export function eventText(event: WrittenEvent): string {
+function eventText(event: WrittenEvent): string {
   const { id, kind, seq, orgId, occurredAt, bodyText } = event;
   const head = JSON.stringify({
     id,

@@ -8,7 +8,6 @@ type Schemas = components["schemas"];
 export type DeadLetter = Schemas["DeadLetter"];
 export type Letters = Schemas["Letters"];
 export type Ledger = Schemas["Ledger"];
-export type LedgerRow = Schemas["Row"];
 export type Devices = Schemas["Devices"];
 export type History = Schemas["HealthHistory"];
 export type Org = Schemas["OrgRow"];

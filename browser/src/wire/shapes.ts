@@ -36,7 +36,6 @@ export interface BodyOfKind {
 
 export type Kind = keyof BodyOfKind;
 export type Receipt = Schemas["Receipt"];
-export type ReceiptStatus = Receipt["status"];
 export type DeviceState = Schemas["DeviceState"];
 /** What this page reads of the answer to a batch. `device` is absent where the server can't tell now. */
 export type Receipts = Pick<Schemas["Receipts"], "receipts" | "slowDownMs"> & { device?: DeviceState };

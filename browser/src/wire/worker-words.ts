@@ -61,6 +61,7 @@ export type ToWorker =
   | { type: "SKIP_WAITING" }
   | { type: "CLAIM" }
   | { type: "build" }
+  /** For development: no worker and no cache, as on a new device. The outboxes stay. */
   | { type: "forceCleanup" };
 
 /** Worker to every page. */

@@ -102,7 +102,7 @@ function Told({ act }: { act: Act }) {
   );
 }
 
-export function momentInWords({ kind, moment }: Pick<Act, "kind" | "moment">): string {
+function momentInWords({ kind, moment }: Pick<Act, "kind" | "moment">): string {
   switch (moment.name) {
     case "here":
       return hereInWords(moment.state);

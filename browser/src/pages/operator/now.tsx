@@ -1,3 +1,4 @@
+import { largestBacklog } from "../../state/backlog";
 import type { Degradation, Health, Status } from "../../wire/shapes";
 import { Wide } from "../admin/parts";
 import { bannerOf, isKnown } from "../banner";
@@ -135,7 +136,7 @@ function Queues({ health }: { health: Health }) {
           <dt>Saved, not yet applied</dt>
           <dd>
             {counted(offlineQueue?.backlog ?? 0, "event", "events")}; bulk work stops over{" "}
-            {offlineQueue?.warnAt ?? 50}
+            {largestBacklog(health)}
           </dd>
         </div>
         <div>
