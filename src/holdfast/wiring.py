@@ -157,7 +157,9 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
     waiting = Backlog(journal, clock)
     window = Window(settings.window_ids)
     remember(window, journal, settings.window_ids)
-    judge = Judge(catalog, enforce_org=settings.force_org_enforcement)
+    ended = Endings(clock, settings.folder / endings.NAME)
+    sessions, members = Sessions(keys, clock, ended), Members(store, clock)
+    judge = Judge(catalog, enforce_org=settings.force_org_enforcement, left=members.left)
     devices = DeviceBook(device_loader(store, waiting, lambda: portal.applier.caught_up))
     intake = Intake(
         journal,
@@ -168,8 +170,6 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         slow_down_ms=waiting.slow_down_ms,
         room=marks_on_room(settings, journal, clock),
     )
-    ended = Endings(clock, settings.folder / endings.NAME)
-    sessions, members = Sessions(keys, clock, ended), Members(store, clock)
 
     def close(tx: Tx, org: str, user: str) -> None:
         close_membership(tx, org, user)

@@ -83,6 +83,14 @@ class Members:
             return _merged(principal, known.facts)
         return self._keep(_merged(principal, known.facts)) if now < self._paused_until_s else None
 
+    def left(self, user_id: str, org: str) -> bool:
+        """Whether somebody is known, from memory, to be no member of an org now; never waits."""
+        known = self._known.get(user_id)
+        if known is None:
+            return False
+        facts = known.facts
+        return facts is None or not facts.active or all(own.org_id != org for own in facts.orgs)
+
     async def refresh(self, principal: Principal) -> Principal:
         """The principal with facts no older than `ttl_s`, or the last known if the store can't say.
 

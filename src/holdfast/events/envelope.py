@@ -112,8 +112,19 @@ class Stamp:
 class Judge:
     """Says of one event whether it may be written, and words its envelope."""
 
-    def __init__(self, kinds: Sequence[Kind], *, enforce_org: bool) -> None:
-        """`enforce_org`: whether an event must state its org (`FORCE_ORG_ENFORCEMENT`)."""
+    def __init__(
+        self,
+        kinds: Sequence[Kind],
+        *,
+        enforce_org: bool,
+        left: Callable[[str, str], bool] = lambda *_: False,
+    ) -> None:
+        """`enforce_org`: whether an event must state its org (`FORCE_ORG_ENFORCEMENT`).
+
+        `left`: (user, org) -> whether the sender is known to be no member any more. The guard let them in,
+        but what waited since may be from before; after an erasure nothing of theirs may come.
+        """
+        self._left = left
         self._kinds: Mapping[tuple[str, int], tuple[Kind, msgspec.json.Decoder[msgspec.Struct]]] = {
             (kind.name, kind.version): (kind, msgspec.json.Decoder(kind.body)) for kind in kinds
         }
@@ -162,6 +173,8 @@ class Judge:
         kind, decoder = self._kind(sent, stamp.door)
         org = self._org(sent, stamp.sender, kind)
         user = self._user(sent, stamp.sender)
+        if not stamp.sender.on_behalf and self._left(stamp.sender.user, org):
+            raise Rejected("the sender is no member of this org any more", code="not_a_member")
         head = envelope_head("%b", 0, kind.lane, org).replace(b"00000000", b"%08x", 1)
         facts = (
             f',"userId":"{user}","actorId":"{stamp.sender.user}"{stamp.device}'

@@ -1,6 +1,7 @@
 """Erasing a person: the steps in their order, each safe to die after; asked again, it goes on.
 
-1. The erasure is written down, and the membership closed: nothing new of the person is let in.
+1. The erasure is written down, and the membership closed: nothing new of the person is let in, nor what
+   was on its way.
 2. The active segment is sealed, and a record says which frames will change, and to what.
 3. Sealed segments are written anew, one after the other, each by a rename.
 4. When the applier has passed all that was there, the person's rows go, in one transaction.
@@ -10,7 +11,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from hmac import compare_digest, digest
@@ -197,6 +198,8 @@ class Eraser:
         engine: Any = self._journal
         if not hasattr(engine, "erase"):
             raise Unavailable("this journal's engine can't erase", retry_s=None)
+        # What was appended before is durable when this is: nothing of theirs can come behind the seal.
+        await self._said(row, {}, 0)
         await self._seal(engine)
         known = await self._store.read(None, partial(_known, without=row.user_id))
         wanted = Wanted(
@@ -205,14 +208,17 @@ class Eraser:
         )
         lines, digests, unjudged = await asyncio.to_thread(lambda: engine.erase(wanted, plan=True))
         if lines:
-            said = erasure.records_of(
-                row.org_id, row.asked_by, row.id, row.subject, digests, lines=lines, now=self._now()
-            )
-            await asyncio.shield(self._journal.append(said))
+            await self._said(row, digests, lines)
             await asyncio.to_thread(lambda: engine.erase(wanted, plan=False))
         read = partial(self._journal.read, lane=erasure.RECORD.lane)
         before, frames = await asyncio.to_thread(erasure.done_before, read, row.id)
         return _InJournal(max(lines, before), len(frames), unjudged)
+
+    async def _said(self, row: Any, digests: Mapping[int, str], lines: int) -> None:  # noqa: ANN401 - a row
+        """Write into the journal itself which frames will change, and to what."""
+        about = (row.org_id, row.asked_by, row.id, row.subject)
+        said = erasure.records_of(*about, digests, lines=lines, now=self._now())
+        await asyncio.shield(self._journal.append(said))
 
     async def _seal(self, engine: Erasable) -> None:
         end = self._clock.ticks_s() + SEAL_S

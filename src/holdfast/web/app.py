@@ -84,21 +84,25 @@ class Door:
         who = await admit(portal, call, headers, client)
         if call.destructive:
             require_store_well(portal)
-        body = await self._body(headers, receive) if call.body is not None else None
+        body, waited = await self._body(headers, receive) if call.body is not None else (None, False)
+        if waited:
+            # Whoever was let in by the head may have been put out, or erased, before the rest came.
+            who = await admit(portal, call, headers, client)
         query = query_string.read(call.query, scope["query_string"]) if call.query is not None else None
         org = who.org if who is not None else None
         ask = Ask(portal, who, org, body, query, scope.get("path_params", {}), headers, client)
         result = await call.handler(ask)
         return self._worded(result, headers, who)
 
-    async def _body(self, headers: Mapping[str, str], receive: Receive) -> Any:  # noqa: ANN401
+    async def _body(self, headers: Mapping[str, str], receive: Receive) -> tuple[Any, bool]:
+        """The body, read, and whether it had to be waited for."""
         call = self._call
         if (
             call.may_be_empty
             and headers.get("content-length", "0") == "0"
             and "transfer-encoding" not in headers
         ):
-            return None
+            return None, False
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
         wanted = call.reads if call.body is bytes else "application/json"
         # Beacons can't set a content type other than these without asking first.
@@ -108,11 +112,12 @@ class Door:
                 code="unsupported_media_type",
                 hint=f"Send Content-Type: {wanted}.",
             )
-        raw = await read_body(receive, headers, call.limit_bytes, self._portal.settings.body_timeout_s)
+        most_s = self._portal.settings.body_timeout_s
+        raw, waited = await read_body(receive, headers, call.limit_bytes, most_s)
         if self._decode is None:
-            return raw
+            return raw, waited
         try:
-            return self._decode(raw)
+            return self._decode(raw), waited
         except msgspec.ValidationError as fault:
             raise Rejected(str(fault), code="invalid", hint="See /api/openapi.json for the shape.") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as fault:
@@ -164,14 +169,20 @@ def refusal(error: HoldfastError) -> tuple[int, Headers, bytes]:
     return error.status, headers, _encode(problems.problem(error))
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, timeout_s: float) -> bytes:
-    """A request's whole body. Raises Rejected `body_too_large`, `body_timeout`, `malformed`."""
+async def read_body(
+    receive: Receive, headers: Mapping[str, str], limit: int, timeout_s: float
+) -> tuple[bytes, bool]:
+    """A request's whole body, and whether it did not come with its head.
+
+    Raises Rejected `body_too_large`, `body_timeout`, `malformed`.
+    """
     stated = headers.get("content-length", "")
     if stated.isdecimal() and int(stated) > limit:
         raise _too_large(limit)
-    message = await _received(receive, timeout_s)
+    message, waited = await _received(receive, timeout_s)
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
+        waited = True
         parts = [body]
         size = len(body)
         try:
@@ -189,7 +200,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, ti
         body = b"".join(parts)
     if len(body) > limit:
         raise _too_large(limit)
-    return body
+    return body, waited
 
 
 class _Promptly:
@@ -215,10 +226,12 @@ class _Promptly:
         return (yield from self._step)
 
 
-async def _received(receive: Receive, timeout_s: float) -> Any:  # noqa: ANN401 - an ASGI message
+async def _received(receive: Receive, timeout_s: float) -> tuple[Any, bool]:
+    """An ASGI message, and whether it had to be waited for."""
     prompt = _Promptly(receive)
     message = prompt.at_once()
-    if message is None:
+    waited = message is None
+    if waited:
         try:
             async with asyncio.timeout(timeout_s):
                 message = await prompt
@@ -226,7 +239,7 @@ async def _received(receive: Receive, timeout_s: float) -> Any:  # noqa: ANN401 
             raise _too_late(timeout_s) from None
     if message["type"] == "http.disconnect":
         raise Rejected("the body ended early", code="malformed")
-    return message
+    return message, waited
 
 
 def _too_large(limit: int) -> Rejected:

@@ -9,6 +9,7 @@ from holdfast.access.members import Members, set_password_hash
 from holdfast.access.principal import Membership, Principal
 from holdfast.core.clock import ManualClock
 from holdfast.core.errors import Corrupt, HoldfastError, Rejected, Unavailable
+from holdfast.store.port import Tx
 from holdfast.store.sqlite import SqliteStore
 from tests.unit.access import school
 from tests.unit.access.failing import FailingStore
@@ -51,6 +52,23 @@ async def test_a_role_that_was_taken_away_is_gone_within_the_time(store: Failing
     assert fresh.orgs == (HIGHLAND,)
     assert fresh.org == "o-highland"
     assert (fresh.session_id, fresh.via) == ("s-1", "session")
+
+
+async def test_who_left_is_known_at_once_and_of_whom_nothing_is_known_nothing_is_said(
+    store: FailingStore,
+) -> None:
+    members = Members(store, ManualClock())
+    assert not members.left("u-ada", "o-tidewater")
+    await members.refresh(ADA)
+    assert [members.left("u-ada", org) for org in ("o-tidewater", "o-highland")] == [False, False]
+    assert members.left("u-ada", "o-elsewhere")
+
+    def leave(tx: Tx) -> None:
+        school.end_membership(tx, name="ada", org="tidewater")
+        members.learn(tx, "u-ada")
+
+    await store.run(None, leave)
+    assert [members.left("u-ada", org) for org in ("o-tidewater", "o-highland")] == [True, False]
 
 
 async def test_an_org_that_the_request_chose_stays_chosen(store: FailingStore) -> None:

@@ -114,6 +114,22 @@ def test_what_is_no_rfc_3339_time_is_refused(stated: str | int) -> None:
     assert refused(sent(1, occurredAt=stated)).code == "invalid"
 
 
+# Who has left
+
+
+def test_who_left_since_they_were_let_in_sends_nothing_and_a_service_goes_on() -> None:
+    judge = Judge(SCHOOL_KINDS, enforce_org=True, left=lambda user, org: (user, org) == ("ada", "tide"))
+
+    def judged_for(who: Sender) -> Event:
+        return judge.judge(msgspec.Raw(sent(1)), Stamp(who, batch(sent(1)), "progress", AT))
+
+    with pytest.raises(Rejected) as found:
+        judged_for(sender())
+    assert (found.value.code, found.value.status) == ("not_a_member", 403)
+    assert judged_for(sender("abe")).org == "tide"
+    assert judged_for(SERVICE).org == "tide"
+
+
 # The digest
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from holdfast.core.errors import Unavailable
 from holdfast.events.erasing import ErasureReceipt
 from holdfast.journal import erasing as in_files
 from holdfast.store import schema
-from tests.records import seal
+from tests.records import event, seal
 from tests.unit.cli.test_verify import NO_LIMITS, a_full_day, assign, proved, send
 from tests.unit.events.spine import at_work
-from tests.unit.web.portals import House, house, problem, recorded
+from tests.unit.web.portals import House, completed, house, problem, recorded
 from tests.unit.web.test_replay import everything, rows, wanted
 
 PATH = "/api/admin/offline/erasures"
@@ -75,6 +76,75 @@ async def test_nothing_of_the_person_is_left_and_the_proof_is_good(tmp_path: Pat
     async with house(tmp_path, **NO_LIMITS) as again:
         assert (await again.person("olu").get("/api/admin/offline/ledger")).json()["balanced"]
         assert again.portal.journal.stats().scars == 0
+
+
+async def test_a_request_that_was_on_its_way_meanwhile_brings_nothing_of_the_person_back(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        await a_full_day(portal)
+        ada = portal.person("ada")
+        body = msgspec.json.encode({"deviceId": "phone", "events": [completed(seq=1), completed(seq=2)]})
+
+        async def in_two_parts() -> AsyncIterator[bytes]:
+            yield body[:10]
+            await erased(portal)
+            yield body[10:]
+
+        headers = {**ada.headers, "content-type": "application/json"}
+        answer = await portal.client.post(
+            "/api/client/progress/batch", content=in_two_parts(), headers=headers
+        )
+        assert problem(answer)[0] in (401, 403)
+        await portal.settle()
+    assert files_that_name(tmp_path, b"demo-ada") == []
+
+
+async def test_what_was_on_its_way_to_the_disk_is_erased_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        journal: Any = portal.portal.journal
+        await send(portal, "ada", recorded())
+        await portal.settle()
+        seal(journal)
+        with monkeypatch.context() as patched:
+            written = threading.Event()
+            commit, append, erase = journal._commit, journal.append, journal.erase
+
+            def held(group: Any) -> None:  # noqa: ANN401
+                assert written.wait(30.0)
+                commit(group)
+
+            def and_written(act: Any) -> Any:  # noqa: ANN401
+                def acted(*args: Any, **named: Any) -> Any:  # noqa: ANN401
+                    done = act(*args, **named)
+                    written.set()
+                    return done
+
+                return acted
+
+            patched.setattr(journal, "_commit", held)
+            late = append([event(1, lane="analytics", kind="analytics.recorded", user="demo-ada")])
+            patched.setattr(journal, "append", and_written(append))
+            patched.setattr(journal, "erase", and_written(erase))
+            await erased(portal)
+            await late
+    assert files_that_name(tmp_path, b"demo-ada") == []
+
+
+async def test_what_an_admin_lost_while_their_request_was_on_its_way_is_lost(portal: House) -> None:
+    ben = portal.person("ben")
+    course = msgspec.json.encode({"title": "Late", "lessons": [{"title": "One", "markdown": "One."}]})
+
+    async def in_two_parts() -> AsyncIterator[bytes]:
+        yield course[:10]
+        await erased(portal, userId="demo-ben")
+        yield course[10:]
+
+    headers = {**ben.headers, "content-type": "application/json"}
+    answer = await portal.client.post("/api/admin/courses", content=in_two_parts(), headers=headers)
+    assert problem(answer)[0] in (401, 403)
 
 
 async def test_everything_of_everybody_else_is_as_it_was(portal: House) -> None:
