@@ -12,14 +12,16 @@ from typing import Annotated, Any, Final, NamedTuple
 from zlib import crc32
 
 import msgspec
+from sqlalchemy import select
 
 from holdfast.core.ids import uuid7
 from holdfast.events.entry import UNREADABLE, Envelope, Kinds, decode
-from holdfast.events.kind import Applied, Kind
+from holdfast.events.kind import Applied, Kind, Without
 from holdfast.journal.erasing import Replace, Unjudged, padded
 from holdfast.journal.port import Slice
 from holdfast.journal.record import Event, Record, envelope_head
 from holdfast.journal.segment import COMMIT, HEADER, owner
+from holdfast.store import schema
 from holdfast.store.port import Tx
 
 FRAMES: Final = 2000
@@ -68,8 +70,7 @@ def eraser(kinds: Kinds, org: str, user: str) -> Replace:
         except UNREADABLE:
             return None
         theirs = user in (envelope.user_id, envelope.actor_id)
-        found = kinds.find(envelope.kind, envelope.version)
-        without = found[0].without if found is not None else None
+        without = _without(kinds, envelope)
         if without is not None:
             body = without(bytes(envelope.body), user)
             if body is not None:
@@ -79,6 +80,43 @@ def eraser(kinds: Kinds, org: str, user: str) -> Replace:
         return padded(_worded(envelope, ERASED.name, b"{}", user), len(data))
 
     return replace
+
+
+def _without(kinds: Kinds, envelope: Envelope) -> Without | None:
+    """What takes a person out of such an event's body; None where only its user is in it."""
+    found = kinds.find(envelope.kind, envelope.version)
+    without = found[0].without if found is not None else None
+    if without is None:
+        return None
+
+    def readable(body: bytes, user: str) -> bytes | None:
+        try:
+            return without(body, user)
+        except UNREADABLE:
+            return None  # no effect was ever made of it, and nobody can tell the others in it
+
+    return readable
+
+
+def out_of_letters(tx: Tx, kinds: Kinds, org: str, user: str) -> int:
+    """Take a person out of the letters that others sent, as out of their lines in the journal; how many."""
+    replace = eraser(kinds, org, user)
+    letters, number = schema.dead_letters, 0
+    for row in tx.rows(select(letters).where(letters.c.org_id == org)):
+        record = replace(row.record)
+        changed: dict[str, Any] = {} if record is None else {"record": record}
+        if record is not None and decode(record).kind == ERASED.name:
+            changed |= {"corrected": None, "reason": "erased"}
+            if row.status != "redriven":
+                changed["status"] = "discarded"
+        elif row.corrected is not None and f'"{user}"'.encode() in row.corrected:
+            without = _without(kinds, decode(record or row.record))
+            # With nobody left in it, it is applied no more, and neither is what it stood in for.
+            changed["corrected"] = (without(row.corrected, user) if without else None) or b"{}"
+        if changed:
+            this = (letters.c.org_id == org) & (letters.c.event_id == row.event_id)
+            number += tx.run(letters.update().where(this, letters.c.digest == row.digest).values(**changed))
+    return number
 
 
 _WHO: Final = re.compile(rb'"userId":"([^"\\]*)","actorId":"([^"\\]*)"')

@@ -80,12 +80,14 @@ def forget(tx: Tx, org: str, user: str) -> dict[str, int]:
     mine = (letters.c.org_id == org) & (letters.c.user_id == user)
     blank = {"user_id": "", "record": b"{}", "corrected": None, "reason": "erased", "status": "discarded"}
     _note(counts, letters, tx.run(update(letters).where(mine).values(**blank)))
-    by = (assignments.c.org_id == org) & (assignments.c.assigned_by == user)
-    tx.run(update(assignments).where(by).values(assigned_by=""))
+    for column in (assignments.c.assigned_by, letters.c.settled_by, replay_jobs.c.asked_by):
+        by = (column.table.c.org_id == org) & (column == user)
+        tx.run(update(column.table).where(by).values(**{column.name: ""}))
     _forget_refusals(tx, org, user, counts)
     for column in (audit.c.actor_id, audit.c.subject):
         named = (audit.c.org_id == org) & (column == user)
         _note(counts, audit, tx.run(update(audit).where(named).values(**{column.name: ""})))
+    _forget_details(tx, org, user, counts)
     _forget_samples(tx, org, user, counts)
     if not tx.rows(select(memberships.c.org_id).where(memberships.c.user_id == user).limit(1)):
         gone = delete(users).where(users.c.id == user, users.c.operator.is_(False))
@@ -101,6 +103,23 @@ def _forget_refusals(tx: Tx, org: str, user: str, counts: dict[str, int]) -> Non
         if len(left) < len(row.refused):
             this = (table.c.org_id == org) & (table.c.event_id == row.event_id)
             _note(counts, table, tx.run(update(table).where(this).values(refused=left)))
+
+
+def _forget_details(tx: Tx, org: str, user: str, counts: dict[str, int]) -> None:
+    """Acts of others that name the person, such as a replay of theirs."""
+    for row in tx.rows(select(audit.c.id, audit.c.details).where(audit.c.org_id == org)):
+        left = _unnamed(row.details, user)
+        if left != row.details:
+            _note(counts, audit, tx.run(update(audit).where(audit.c.id == row.id).values(details=left)))
+
+
+def _unnamed(said: Any, user: str) -> Any:  # noqa: ANN401 - JSON is anything
+    """The same with nobody where the person is named."""
+    if isinstance(said, dict):
+        return {name: _unnamed(value, user) for name, value in said.items()}
+    if isinstance(said, list):
+        return [_unnamed(value, user) for value in said]
+    return "" if said == user else said
 
 
 def _forget_samples(tx: Tx, org: str, user: str, counts: dict[str, int]) -> None:

@@ -15,9 +15,10 @@ from httpx2 import Response
 from holdfast.core.errors import Unavailable
 from holdfast.events.erasing import ErasureReceipt
 from holdfast.journal import erasing as in_files
+from holdfast.journal.record import Event
 from holdfast.store import schema
 from tests.records import event, seal
-from tests.unit.cli.test_verify import NO_LIMITS, a_full_day, assign, proved, send
+from tests.unit.cli.test_verify import LETTERS, NO_LIMITS, a_full_day, assign, proved, send
 from tests.unit.events.spine import at_work
 from tests.unit.web.portals import House, completed, house, problem, recorded
 from tests.unit.web.test_replay import everything, rows, wanted
@@ -169,6 +170,61 @@ async def test_a_bulk_assignment_stays_for_the_others(portal: House) -> None:
     held = {(row[1], row[2]) for row in await rows(portal, schema.assignments) if row[0] == "tidewater"}
     assert ("later", "demo-ben") in held
     assert not [one for one in held if one[1] == "demo-ada"]
+
+
+def assigning(number: int, course: str, *users: str) -> Event:
+    """Ben gives a course to somebody."""
+    body = {"courseId": course, "userIds": list(users)}
+    return event(number, lane="admin", kind="course.assigned", user="demo-ben", body=body)
+
+
+async def test_letters_that_others_sent_about_the_person_stay_for_the_others_and_prove_it(
+    tmp_path: Path,
+) -> None:
+    both, alone = assigning(1, "nowhere", "demo-ada", "demo-ben"), assigning(2, "nowhere", "demo-ada")
+    mended, mended_alone = assigning(3, "laeter", "demo-ada", "demo-ben"), assigning(4, "laeter", "demo-ada")
+    anothers = assigning(5, "laeter", "demo-ben")
+    made = [both, alone, mended, mended_alone, anothers]
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        await a_full_day(portal)
+        await portal.portal.journal.append(made)
+        await portal.settle()
+        service = portal.service()
+        for one, users in ((mended, ["demo-ada", "demo-ben"]), (mended_alone, ["demo-ada"]),
+                           (anothers, ["demo-ada"])):  # fmt: skip
+            body = {"body": {"courseId": "later", "userIds": users}, "reason": "misspelt"}
+            redriven = await service.post(f"{LETTERS}/{one.id}/redrive", body)
+            assert redriven.json()["status"] == "redriven", redriven.text
+        receipt = await erased(portal)
+        assert receipt["rows"]["dead_letters"] >= 5
+        said = {one.id: (await service.get(f"{LETTERS}/{one.id}")).json() for one in made}
+        assert said[both.id]["record"]["body"] == {"courseId": "nowhere", "userIds": ["demo-ben"]}
+        assert said[both.id]["status"] == "parked"
+        assert (said[alone.id]["record"]["kind"], said[alone.id]["status"]) == ("event.erased", "discarded")
+        assert said[mended.id]["corrected"] == {"courseId": "later", "userIds": ["demo-ben"]}
+        assert (said[mended_alone.id]["corrected"], said[mended_alone.id]["status"]) == (None, "redriven")
+        assert said[anothers.id]["corrected"] == {}
+        assert said[anothers.id]["record"]["body"]["userIds"] == ["demo-ben"]
+        assert (await portal.person("olu").get("/api/admin/offline/ledger")).json()["balanced"]
+        before = await rows(portal, schema.assignments)
+        assert (await replay_everything(portal))["status"] == "done"
+        assert await rows(portal, schema.assignments) == before
+    assert files_that_name(tmp_path, b"demo-ada") == []
+    report = await proved(tmp_path)
+    assert report.store is not None
+    assert [each for each in report.store.tables if not each.same] == []
+    assert (report.findings, report.store.traces.wrong, report.store.faults) == ([], [], [])
+
+
+async def test_acts_of_others_that_name_the_person_name_nobody_afterwards(portal: House) -> None:
+    asked_for = wanted(userId="demo-ada", dryRun=True)
+    await portal.service().post("/api/admin/offline/replay", asked_for)
+    await portal.portal.replayer.drain()
+    assert "demo-ada" in repr(await rows(portal, schema.audit))
+    await erased(portal)
+    assert "demo-ada" not in repr(await rows(portal, schema.audit))
+    (details,) = [row[6] for row in await rows(portal, schema.audit) if row[4] == "replay.asked"]
+    assert (details["userId"], details["reason"]) == ("", asked_for["reason"])
 
 
 async def replay_everything(portal: House) -> dict[str, Any]:
