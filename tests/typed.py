@@ -10,6 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+from click.testing import CliRunner
+
+from holdfast.cli.main import main
+
 OURS = ("HOLDFAST_", "DEV_", "FORCE_")
 
 
@@ -40,3 +45,14 @@ def holdfast(*words: str, environ: Mapping[str, str] | None = None) -> Said:
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Said(done.returncode, done.stdout, done.stderr)
+
+
+def in_process(*words: str, environ: Mapping[str, str] | None = None) -> Said:
+    """The same in this process, where it is the command's answer that counts: Python starts but once."""
+    unset = {name: None for name in os.environ if name.startswith(OURS)}
+    try:
+        done = CliRunner().invoke(main, list(words), env={**unset, **(environ or {})})
+    finally:
+        structlog.reset_defaults()
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return Said(done.exit_code, done.stdout, done.stderr)

@@ -91,8 +91,10 @@ class Shell:
         self.port = portal.url.rpartition(":")[2] or "0"
         bin_ = folder / "bin"
         bin_.mkdir()
-        for name in ("copies", "new", "units"):
+        for name in ("copies", "new", "units", "etc"):
             (folder / name).mkdir(exist_ok=True)
+        # A demonstration's key lies in its folder; who tests a portal in earnest writes what it has.
+        (folder / "etc" / "secret").touch()
         here = Path(__file__).parent
         _script(bin_ / "holdfast", f'exec {sys.executable} -S -E {here / "warm.py"} call {warm} "$@"')
         _script(bin_ / "systemctl", f'exec {sys.executable} {here / "unit.py"} "$@"')
@@ -102,6 +104,7 @@ class Shell:
             "/srv/copies": str(folder / "copies"),
             "/mnt/new": str(folder / "new"),
             "/etc/systemd/system": str(folder / "units"),
+            "/etc/holdfast": str(folder / "etc"),
             "127.0.0.1:8000": f"127.0.0.1:{self.port}",
             "sport = :8000": f"sport = :{self.port}",
         }

@@ -40,4 +40,13 @@ def test_a_machine_in_earnest(shell: Shell, tmp_path: Path) -> None:
     with shell.reading("RAILWAY_ENV_SETUP.md") as page:
         page.through("serve")
         served(shell, tmp_path / "volume")
+        page.through("verify")
+        # On a server of one's own the settings are the unit's, and a shell has none of them.
+        shell.places["/srv/holdfast"] = str(tmp_path / "volume")
+        secret = f"HOLDFAST_ENV=production\nHOLDFAST_SECRET_KEY={'s' * 48}\n"
+        (shell.folder / "etc" / "secret").write_text(secret)
+        shell.run("unset HOLDFAST_ENV HOLDFAST_SECRET_KEY")
+        unset = shell.run("holdfast token list --data /srv/holdfast")
+        assert unset.status == 1
+        assert "setting_missing" in unset.out
         page.rest()

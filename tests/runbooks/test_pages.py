@@ -23,6 +23,7 @@ UNTYPED = {
     "dmesg": "the kernel's words, which not everybody may read",
     "smartctl -a": "asks a real disk, and is named for whoever has one",
     "lsattr": "typed in full by disk-unwritable.md",
+    "sudo -u holdfast -s": "there is one user where tests run",
     "holdfast backup": "typed in full by go-live.md",
     "holdfast backup --to": "typed in full by go-live.md",
     "holdfast replay --source deadLetters": "typed in full by poison-release.md",

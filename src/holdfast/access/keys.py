@@ -49,6 +49,11 @@ class Keys(NamedTuple):
         return cls(*(_expand(root, name) for name in cls._fields))
 
 
+def fingerprint(keys: Keys) -> str:
+    """Sixteen hex digits that tell one secret's keys from another's, and give nothing of them away."""
+    return _expand(keys.session, "fingerprint")[:8].hex()
+
+
 def _expand(root: bytes, purpose: str) -> bytes:
     """HKDF-Expand for one block."""
     return digest(root, purpose.encode() + b"\x01", sha256)

@@ -18,11 +18,12 @@ import msgspec
 
 from holdfast.access.tokens import Tokens
 from holdfast.cli.address import RunningAt, address_file
+from holdfast.cli.ground import keys_of, require_portal
 from holdfast.core.clock import SystemClock
 from holdfast.core.errors import CODES, HoldfastError, Rejected, Unavailable
 from holdfast.learning.demo import PASSWORD, PEOPLE
-from holdfast.settings import load
-from holdfast.wiring import make_app, make_keys, opened, running
+from holdfast.settings import Settings, load
+from holdfast.wiring import make_app, opened, running
 
 TIMEOUT_S = 60.0
 
@@ -99,12 +100,15 @@ async def desk(
     """A desk at the portal of a data directory, or at an address.
 
     Who asks: the token given; else an operator by the data directory's key; else, at an address
-    alone, the demonstration's operator. Raises Unavailable when the portal does not answer.
+    alone, the demonstration's operator. Raises Unavailable when the portal does not answer, and what
+    `keys_of` raises: a command begins no portal, and makes up no key.
     """
     if url is None:
         settings = load(data_dir=data)
-        proof = {"authorization": f"Bearer {token or operator_token(settings.data_dir)}"}
+        require_portal(settings)
         if not is_held(settings.folder):
+            keys_of(settings)
+            proof = {"authorization": f"Bearer {token or operator_token(settings)}"}
             async with (
                 opened(settings) as portal,
                 # What a command sends must be applied, too, before it can report what came of it.
@@ -118,20 +122,19 @@ async def desk(
                 yield Desk(client, proof)
             return
         url = running_at(settings.folder).url
-        token = token or operator_token(settings.data_dir)
+        token = token or operator_token(settings)
     async with httpx2.AsyncClient(base_url=url, timeout=TIMEOUT_S) as client:
         if token is None and data is not None:
-            token = operator_token(data)
+            token = operator_token(load(data_dir=data))
         if token is not None:
             yield Desk(client, {"authorization": f"Bearer {token}"})
         else:
             yield await _demo_operator(client)
 
 
-def operator_token(folder: Path | None) -> str:
+def operator_token(settings: Settings) -> str:
     """A short-lived operator token, by the key in a data directory or in the settings."""
-    settings = load(data_dir=folder)
-    return Tokens(make_keys(settings), SystemClock()).mint("operator", None, "operator:command-line", 3600)
+    return Tokens(keys_of(settings), SystemClock()).mint("operator", None, "operator:command-line", 3600)
 
 
 async def _demo_operator(client: httpx2.AsyncClient) -> Desk:

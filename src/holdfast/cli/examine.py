@@ -18,9 +18,10 @@ import msgspec
 
 from holdfast import __version__
 from holdfast.access.keys import SECRET_BYTES
+from holdfast.cli import ground
 from holdfast.cli.desk import is_held, running_at
 from holdfast.core.clock import parse_rfc3339, rfc3339
-from holdfast.core.errors import HoldfastError
+from holdfast.core.errors import HoldfastError, Misconfigured, Rejected
 from holdfast.events import marks
 from holdfast.journal import archive, segment
 from holdfast.journal.reader import Place
@@ -42,6 +43,8 @@ OLDEST_SQLITE: Final = (3, 38, 0)
 """The first with JSON functions built in, which replays need."""
 REMOTE: Final = ("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p")
 FLEETING: Final = ("tmpfs", "ramfs")
+
+_STRAY: Final = "An earlier version's commands made one where the setting was not loaded: move it away."
 
 Verdict = Literal["good", "look", "mend"]
 
@@ -79,7 +82,11 @@ def examine(settings: Settings, user_id: int) -> Iterator[Look]:
 
 
 def _mode(settings: Settings) -> Iterator[Look]:
-    if settings.demo:
+    before = ground.started(settings.folder)
+    if settings.demo and before is not None and not before.demo:
+        found = "a demonstration here, and the portal in this folder is none: its settings are not loaded"
+        yield Look("mode", "mend", found, ground.LOAD)
+    elif settings.demo:
         mend = "For real use set HOLDFAST_ENV=production, HOLDFAST_DATA_DIR and HOLDFAST_SECRET_KEY."
         yield Look("mode", "look", "a demonstration: demo accounts work", mend)
     else:
@@ -129,10 +136,16 @@ def file_system(path: Path) -> str:
 
 
 def _keys(settings: Settings) -> Iterator[Look]:
-    if settings.secret_key is not None:
-        yield Look("keys", "good", "HOLDFAST_SECRET_KEY is set and long enough")
-        return
     path = settings.folder / "secret.key"
+    if settings.secret_key is not None:
+        what = "HOLDFAST_SECRET_KEY"
+        yield _the_same_key(settings) or Look("keys", "good", f"{what} is set and long enough")
+        if path.exists():
+            yield Look("stray key", "look", f"{path.name} is there too, and {what} goes before it", _STRAY)
+        return
+    if not path.exists() and ground.is_there(settings.folder):
+        yield Look("keys", "mend", "there is a store and no key for it", ground.LOAD)
+        return
     if not path.exists():
         yield Look("keys", "look", "no secret yet", "The first start makes one; keep a copy of it.")
         return
@@ -148,7 +161,18 @@ def _keys(settings: Settings) -> Iterator[Look]:
     elif stat.S_IMODE(path.stat().st_mode) & 0o077:
         yield Look("keys", "mend", f"{path.name} can be read by others", f"chmod 600 {path}")
     else:
-        yield Look("keys", "good", f"{path.name} is there, and its owner's only")
+        yield _the_same_key(settings) or Look("keys", "good", f"{path.name} is there, and its owner's only")
+
+
+def _the_same_key(settings: Settings) -> Look | None:
+    """What is wrong with a key that is not the one the portal was last started with."""
+    try:
+        ground.keys_of(settings)
+    except Misconfigured as fault:
+        return Look("keys", "mend", fault.message, fault.hint)
+    except Rejected:
+        return None  # no portal yet: nothing was started with another
+    return None
 
 
 def _sync(folder: Path) -> Iterator[Look]:

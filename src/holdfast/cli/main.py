@@ -108,7 +108,7 @@ def seed() -> None:
 @say.clear_errors
 def seed_demo(data: Path | None, *, json_: bool) -> None:
     """The demonstration: two orgs, five people, one course each. Safe to run twice."""
-    from holdfast.cli import desk, serving  # noqa: PLC0415
+    from holdfast.cli import desk, ground, serving  # noqa: PLC0415
 
     settings = load(data_dir=data)
     if not settings.demo:
@@ -119,6 +119,7 @@ def seed_demo(data: Path | None, *, json_: bool) -> None:
         )
     # A portal in demo mode seeds itself when it starts; two writers are never right.
     new = 0
+    ground.require_start(settings)
     if not desk.is_held(settings.folder):
         new = _run(lambda: serving.seed_demo(settings))
     if json_:

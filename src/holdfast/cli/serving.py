@@ -16,6 +16,7 @@ from holdfast.access.passwords import hash_password
 from holdfast.access.policy import TABLE as POLICY
 from holdfast.cli import say
 from holdfast.cli.address import RunningAt, noted
+from holdfast.cli.ground import note_start, require_start
 from holdfast.core.errors import Corrupt, Misconfigured, Unavailable
 from holdfast.events.envelope import Sender
 from holdfast.learning import demo
@@ -32,6 +33,7 @@ log = structlog.get_logger(__name__)
 async def seed_demo(settings: Settings) -> int:
     """Seed the demonstration into a data directory; how many people were new."""
     async with opened(settings) as portal:
+        note_start(settings)
         return await seed(portal)
 
 
@@ -58,6 +60,7 @@ async def seed(portal: Portal) -> int:
 
 async def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Run a portal until SIGTERM or SIGINT; `ready` is called with its address once it answers."""
+    require_start(settings)
     try:
         listening = listen(host, port)
     except OSError as fault:
@@ -67,6 +70,7 @@ async def serve(settings: Settings, host: str, port: int, ready: Callable[[str],
         ) from fault
     url = f"http://{host}:{listening.getsockname()[1]}"
     async with opened(settings) as portal:
+        note_start(settings)
         if settings.demo:
             with contextlib.suppress(Unavailable, Corrupt):  # a store that is out is no reason not to start
                 await seed(portal)

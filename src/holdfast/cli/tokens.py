@@ -14,11 +14,11 @@ import uvloop
 from holdfast.access.tokens import Tokens
 from holdfast.cli import say
 from holdfast.cli.desk import desk, org_id
+from holdfast.cli.ground import keys_of
 from holdfast.core.clock import SystemClock
 from holdfast.core.errors import Rejected
 from holdfast.core.ids import uuid7
 from holdfast.settings import load
-from holdfast.wiring import make_keys
 
 _PATH: Final = "/api/admin/tokens"
 _DAY_S: Final = 86_400
@@ -81,7 +81,7 @@ async def _for_service(data: Path | None, slug: str, days: int) -> dict[str, str
 def _for_operator(data: Path | None, days: int) -> dict[str, str]:
     """By the key itself: whoever can read the key is the operator, also while nothing runs."""
     token_id = uuid7()
-    tokens = Tokens(make_keys(load(data_dir=data)), SystemClock())
+    tokens = Tokens(keys_of(load(data_dir=data)), SystemClock())
     return {"token": tokens.mint("operator", None, ttl_s=days * _DAY_S, token_id=token_id), "id": token_id}
 
 

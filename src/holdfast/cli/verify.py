@@ -12,6 +12,7 @@ import uvloop
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from holdfast.cli import say
+from holdfast.cli.ground import require_portal
 from holdfast.cli.verifying import Report, StoreProof
 from holdfast.cli.verifying import verify as prove
 from holdfast.settings import load
@@ -31,6 +32,8 @@ def verify(**asked: Any) -> None:  # noqa: ANN401
     """Prove the journal, the store against it, and the ledger. Reads only."""
     settings = load(data_dir=asked["data"])
     url = asked["url"] if asked["data"] is None else None
+    if url is None:
+        require_portal(settings)
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
         console=say.errors, disable=asked["json_"], transient=True,
