@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import pytest
 import yaml
 
 from tests.alarms.receiver import receiver
+from tests.ports import quiet_port
 from tests.served import served, until
 
 ROOT = Path(__file__).parents[2]
@@ -46,12 +46,6 @@ def observe() -> ModuleType:
     return module
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 @contextmanager
 def running(folder: Path, *command: str) -> Iterator[None]:
     with (folder / f"{Path(command[0]).name}.log").open("wb") as said:
@@ -72,7 +66,7 @@ def hurried(config: dict[str, Any]) -> dict[str, Any]:
 @needed
 def test_one_outage_is_one_page_and_one_resolve(tmp_path: Path, observe: ModuleType) -> None:
     portal_settings = {"HOLDFAST_HEALTH_DWELL_S": "1", "HOLDFAST_PROBE_PERIOD_S": "1"}
-    at, alerts_at = free_port(), free_port()
+    at, alerts_at = quiet_port(), quiet_port()
     with ExitStack() as stack:
         pages = stack.enter_context(receiver())
         portal = stack.enter_context(served(tmp_path / "portal", portal_settings))

@@ -13,7 +13,8 @@ from typing import Final
 
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect, sync_playwright
 
-from tests.browser.learner import FLAGS, PATIENCE_MS, free_port, sign_in
+from tests.browser.learner import FLAGS, PATIENCE_MS, sign_in
+from tests.ports import quiet_port
 from tests.served import Served
 
 BEN: Final = "ben@tidewater.example"
@@ -25,7 +26,7 @@ def portal_at(folder: Path) -> Iterator[Served]:
     """A portal that can be killed and started again at the same address."""
     # A page that was built elsewhere can be tried without touching the one others are looking at.
     named = {key: os.environ[key] for key in ("HOLDFAST_CLIENT_DIR",) if key in os.environ}
-    portal = Served(folder, named, port=free_port())
+    portal = Served(folder, named, port=quiet_port())
     portal.start()
     try:
         yield portal

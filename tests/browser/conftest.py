@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +13,8 @@ from tests.browser.admin import administrator, chromium_at, portal_at
 from tests.browser.chrome import Chrome
 from tests.browser.harness import Learner
 from tests.browser.learner import PATIENCE_MS
-from tests.browser.proxy import PORTS, Proxy
+from tests.browser.proxy import Proxy
+from tests.ports import quiet_port
 from tests.served import NO_LIMITS, Served
 
 Chromes = Callable[..., Chrome]
@@ -40,18 +39,6 @@ def chromes(chromium: str, tmp_path: Path) -> Iterator[Chromes]:
 def outbox_scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The outbox as the sources have it."""
     return harness.bundle(tmp_path_factory.mktemp("outbox"))
-
-
-def quiet_port() -> int:
-    """A port that the machine gives nobody by itself, so that it is free again after a kill."""
-    for port in random.sample(PORTS, 50):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise OSError("no port is free")
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeAlias, TypeVar
 
 from tests.browser.http1 import Answer, Request, read_answer_head, read_request
+from tests.ports import PORTS
 
 PATIENCE_S: Final = 20.0
-PORTS: Final = range(20_000, 32_000)
-"""Below those that a machine gives out by itself: while the link refuses, nobody else takes the port."""
 TURNS: Final = 5
 """So many turns of the loop a connection takes at most, from accepted to served, from aborted to closed."""
 RESET: Final = struct.pack("ii", 1, 0)

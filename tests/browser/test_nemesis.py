@@ -9,13 +9,13 @@ import pytest
 
 from tests.browser import harness
 from tests.browser.chrome import SQLITE, Chrome
-from tests.browser.conftest import quiet_port
 from tests.browser.harness import Learner, Promises
 from tests.browser.nemesis import DELETED, FAULTS, Nemesis, fault_deck
 from tests.browser.oracle import books, journalled, judge, settled
 from tests.browser.proxy import Proxy
 from tests.browser.strikes import STRIKES, Deck
 from tests.faults.seeds import FIRST, SOAKED
+from tests.ports import quiet_port
 from tests.served import NO_LIMITS, Served, ledger_row
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]

@@ -13,7 +13,6 @@ import pytest
 
 from holdfast.learning.demo import PASSWORD
 from tests.browser.builds import build, deploy, name_of
-from tests.browser.conftest import quiet_port
 from tests.browser.firefox import Firefox
 from tests.browser.learner import journal_lines
 from tests.browser.pages import Page, came_true, reloaded
@@ -21,6 +20,7 @@ from tests.browser.proxy import Proxy, withhold
 from tests.browser.talk import Refused
 from tests.browser.webkit import Webkit
 from tests.chromium import find_firefox, find_webkit
+from tests.ports import quiet_port
 from tests.served import PEOPLE, Served, until
 
 pytestmark = pytest.mark.timeout(300)

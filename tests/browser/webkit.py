@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -21,6 +20,7 @@ from typing import Any, Final
 from tests.browser.pages import LOADED, as_json, came_true
 from tests.browser.processes import kill_9
 from tests.browser.talk import Refused, Talk
+from tests.ports import quiet_port
 
 START_S: Final = 60.0
 TARGET: Final = re.compile(r'class="targeturl">([^<]*)<.*?(/socket/\d+/\d+/WebPage)', re.DOTALL)
@@ -101,7 +101,7 @@ class Webkit:
     def start(self, *urls: str) -> list[Tab]:
         """Start it with these addresses, each in a tab."""
         self.profile.mkdir(parents=True, exist_ok=True)
-        port = _free_port()
+        port = quiet_port()
         places = {
             f"XDG_{what}_HOME": str(self.profile / what.lower()) for what in ("DATA", "CACHE", "CONFIG")
         }
@@ -163,12 +163,6 @@ class Webkit:
         if self._screen is not None:
             self._screen.send_signal(signal.SIGTERM)
             self._screen.wait(START_S)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _targets(port: int, count: int) -> list[tuple[str, str]]:
