@@ -46,6 +46,7 @@ def books(data: Path, org: str) -> Books:
         def rows(statement: str) -> Iterable[tuple[object, ...]]:
             return store.execute(statement, {"org": org}).fetchall()
 
+        store.execute("BEGIN")  # or a batch applied between two of these would stand in one alone
         found = Books(
             marked={str(each) for (each,) in rows("select event_id from marks where org_id = :org")},
             recorded=Counter(

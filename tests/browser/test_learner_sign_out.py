@@ -15,7 +15,6 @@ from tests.browser.learner import (
     BROKEN_STORAGE,
     CLEO,
     LESSON,
-    PATIENCE_MS,
     completed_while_the_portal_is_down,
     journal_lines,
     kept,
@@ -48,7 +47,7 @@ def test_signing_out_with_something_waiting_asks_and_sends_it_first_when_told_to
     expect(dialog.get_by_role("status")).not_to_contain_text("Next try")
     served.start()
     signed_out = page.get_by_text("You are signed out, here and on the server.")
-    expect(signed_out).to_be_visible(timeout=3 * PATIENCE_MS)
+    expect(signed_out).to_be_visible()
     assert len(journal_lines(served, "lesson.completed")) == 1
 
 
@@ -182,7 +181,7 @@ def test_who_types_while_the_server_hears_of_the_sign_out_keeps_their_place(
     password.fill(PASSWORD[:4])
     served.start()
     # The page's title changes now; a heading that took the focus would swallow the rest and the Enter.
-    expect(page.get_by_role("heading", level=1)).to_have_text("Signed out", timeout=3 * PATIENCE_MS)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Signed out")
     expect(password).to_be_focused()
     page.keyboard.type(PASSWORD[4:])
     page.keyboard.press("Enter")

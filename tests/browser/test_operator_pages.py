@@ -58,6 +58,8 @@ def park(served: Served) -> None:
             "/api/client/progress/batch", json={"events": [completed("no-such-course", "01-none")]}
         )
         assert said.json()["receipts"][0]["status"] == "accepted", said.text
+    with served.client("olu") as operator:
+        until(lambda: operator.get("/api/admin/offline/deadletters?status=parked").json()["items"], 30.0)
     with served.client("olu") as olu:
         until(lambda: olu.get("/api/admin/offline/deadletters?status=parked").json()["items"], 30.0)
 
@@ -72,7 +74,7 @@ def test_a_dead_letter_is_explained_and_discarded_with_a_reason(olu: Page, serve
     park(served)
     open_place(olu, served, "letters")
     letter = olu.locator(".letter")
-    expect(letter).to_have_count(1, timeout=20_000)
+    expect(letter).to_have_count(1)
     letter.get_by_text("The record, and the rule it breaks").click()
     expect(letter.locator("pre")).to_contain_text("no-such-course")
     letter.get_by_text("Redrive or discard it").click()
@@ -99,11 +101,13 @@ def test_nothing_is_called_lost_or_whole_while_the_portal_cannot_be_heard(
         expect(lost).not_to_contain_text("Nothing: every part does its work.")
 
 
+@pytest.mark.timeout(300)
 def test_no_part_is_called_ok_once_the_portal_is_not_heard_any_more(olu: Page, served: Served) -> None:
     lost = olu.locator("section").filter(has=olu.get_by_role("heading", name="What is lost"))
-    expect(lost).to_contain_text("Nothing: every part does its work.", timeout=30_000)
+    # A busy disk makes the journal at risk for a minute.
+    expect(lost).to_contain_text("Nothing: every part does its work.", timeout=90_000)
     parts = olu.get_by_role("table").first.locator("tbody .state")
-    assert set(parts.all_inner_texts()) == {"ok"}
+    until(lambda: set(parts.all_inner_texts()) == {"ok"}, 90.0)
     served.kill()
     expect(olu.locator(".lead")).to_contain_text("We cannot reach the service.")
     assert set(parts.all_inner_texts()) == {"not known"}
@@ -122,10 +126,10 @@ def test_a_replay_is_looked_at_first_and_changes_nothing_that_was_applied(olu: P
     olu.get_by_label(re.compile("^Up to")).fill((now + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S"))
     olu.get_by_label("Why").fill("a look at the last hour")
     olu.get_by_role("button", name="See what would change").click()
-    expect(olu.get_by_text("A look at what would change is done")).to_be_visible(timeout=20_000)
+    expect(olu.get_by_text("A look at what would change is done")).to_be_visible()
     expect(olu.locator(".operator .rows").first).to_contain_text("applied again")
     olu.get_by_role("button", name="Replay in earnest").click()
-    expect(olu.get_by_text("A replay is done")).to_be_visible(timeout=20_000)
+    expect(olu.get_by_text("A replay is done")).to_be_visible()
     open_place(olu, served, "ledger")
     expect(olu.get_by_text(re.compile("^It balances"))).to_be_visible()
 

@@ -15,14 +15,17 @@ import pytest
 
 from holdfast.learning.demo import PASSWORD
 from tests.browser.chrome import Chrome, Tab
-from tests.browser.conftest import Chromes, quiet_port
+from tests.browser.conftest import Chromes
 from tests.browser.proxy import Exchange, Proxy, Strike, withhold
+from tests.ports import quiet_port
 from tests.served import PEOPLE, Served
 
-pytestmark = pytest.mark.browser
+# A busy disk makes a portal say for a minute that its journal is at risk; that has to pass.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 BANNER: Final = "document.querySelector('.banner')?.className ?? ''"
 VIA: Final = "document.querySelector('.banner')?.dataset.via"
+PAGE: Final = "document.body.textContent"
 WORDS: Final = "document.querySelector('.banner')?.textContent ?? ''"
 SIGN_IN: Final = """fetch("/api/auth/login", {method: "POST", headers: {"Content-Type": "application/json"},
   body: JSON.stringify({email: "EMAIL", password: "PASSWORD"})}).then((answer) => answer.status)"""
@@ -62,7 +65,7 @@ def tabs(chrome: Chrome, url: str, count: int, who: str = "ben") -> list[Tab]:
             say = SIGN_IN.replace("EMAIL", PEOPLE[who]).replace("PASSWORD", PASSWORD)
             assert tab.evaluate(say) == 200
             tab.reload()
-        tab.until(f"({BANNER}).includes('banner-green')")
+        tab.until(f"({BANNER}).includes('banner-green')", 90.0)
         tab.evaluate(WATCH)
         opened.append(tab)
     return opened
@@ -95,6 +98,15 @@ def eventually(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
         time.sleep(0.1)
 
 
+def settled(count: Callable[[], int]) -> int:
+    """A number once it stands: who was signed in becomes known a moment after the page is there."""
+    before = -1
+    while (now := count()) != before:
+        before = now
+        time.sleep(1.0)
+    return now
+
+
 def locked(portal: Served) -> sqlite3.Connection:
     """The store as another process locks it: it neither reads nor writes."""
     other = sqlite3.connect(portal.data / "store.sqlite3", isolation_level=None)
@@ -106,7 +118,7 @@ def test_six_tabs_turn_orange_when_the_store_dies_and_green_again_when_it_is_bac
     chrome: Chrome, portal: Served
 ) -> None:
     opened = tabs(chrome, portal.url, 6)
-    assert streams(portal) == 1
+    eventually(lambda: streams(portal) == 1)
     other = locked(portal)
     heard = [turned(tab, "orange") for tab in opened]
     # One hears it from the portal, the others from it.
@@ -130,10 +142,10 @@ def test_with_traffic_the_page_knows_within_a_second(chrome: Chrome, portal: Ser
         began = time.time()
         # Somebody's ordinary requests: what fails for them counts at once.
         end = time.monotonic() + 10.0
-        while time.monotonic() < end and not tab.evaluate(
-            "window.colours.some(([name]) => name === 'orange')"
-        ):
+        seen = False
+        while time.monotonic() < end and not seen:
             client.post("/api/admin/users", json=person)
+            seen = tab.evaluate("window.colours.some(([name]) => name === 'orange')")
     assert turned(tab, "orange") - began < 1.0
     other.execute("ROLLBACK")
 
@@ -144,7 +156,8 @@ def test_a_withheld_stream_leaves_one_tab_polling_and_the_others_hear_within_a_s
     with Proxy(lambda: portal.port) as proxy:
         strike = proxy.strike(withhold, "/api/health/stream")
         opened = tabs(chrome, proxy.url, 1)
-        tried = strike.begun
+        opened[0].until(f"({PAGE}).includes('Ben')")
+        tried = settled(lambda: strike.begun)
         opened += tabs(chrome, proxy.url, 3, "")
         assert strike.begun == tried > 0
         assert opened[0].evaluate(VIA) == "poll"
@@ -157,8 +170,9 @@ def test_a_withheld_stream_leaves_one_tab_polling_and_the_others_hear_within_a_s
         before = polls.begun
         eventually(lambda: polls.begun > before, 60.0)
         first, began = polls.begun, time.monotonic()
-        eventually(lambda: polls.begun >= first + 2, 60.0)
-        assert (time.monotonic() - began) / 2 > 8.0
+        # A stream that is tried meanwhile brings a poll of its own.
+        eventually(lambda: polls.begun >= first + 3, 90.0)
+        assert (time.monotonic() - began) / 3 > 8.0
         other.execute("ROLLBACK")
         # A stream that is withheld from its head on is tried a few times, then seldom.
         assert strike.begun - tried <= 3
@@ -173,7 +187,7 @@ async def passing(exchange: Exchange, _: Strike) -> None:
 def test_a_leader_that_is_gone_is_replaced(leaves: str, chrome: Chrome, portal: Served) -> None:
     leader, follower = tabs(chrome, portal.url, 2)
     follower.front()
-    assert streams(portal) == 1
+    eventually(lambda: streams(portal) == 1)
     before = opened(portal)
     match leaves:
         case "closed":
@@ -196,7 +210,7 @@ def test_a_leader_that_is_gone_is_replaced(leaves: str, chrome: Chrome, portal: 
 
 def test_seven_tabs_stay_usable_on_six_connections(chrome: Chrome, portal: Served) -> None:
     opened = tabs(chrome, portal.url, 7)
-    assert streams(portal) == 1
+    eventually(lambda: streams(portal) == 1)
     for tab in opened:
         assert (
             tab.evaluate("fetch('/api/auth/session').then((answer) => answer.status)", timeout_s=10.0) == 200

@@ -18,7 +18,6 @@ from tests.browser.conftest import Chromes
 from tests.browser.learner import (
     ADA,
     PATIENCE_MS,
-    free_port,
     journal_lines,
     mark_complete,
     open_lesson,
@@ -26,6 +25,7 @@ from tests.browser.learner import (
     sign_in,
 )
 from tests.browser.proxy import Proxy, withhold
+from tests.ports import quiet_port
 from tests.served import Served, until
 
 pytestmark = pytest.mark.browser
@@ -64,7 +64,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def served(tmp_path: Path, first: Path) -> Iterator[Served]:
     deploy(first, tmp_path / "client")
-    portal = Served(tmp_path, {"HOLDFAST_CLIENT_DIR": str(tmp_path / "client")}, port=free_port())
+    portal = Served(tmp_path, {"HOLDFAST_CLIENT_DIR": str(tmp_path / "client")}, port=quiet_port())
     portal.start()
     yield portal
     if portal.process is not None:
@@ -78,7 +78,7 @@ def update(page: Page, served: Served, client: Path) -> None:
 
 
 def controlled(page: Page) -> None:
-    until(lambda: page.evaluate("navigator.serviceWorker.controller !== null"))
+    until(lambda: page.evaluate("navigator.serviceWorker.controller !== null"), 60.0)
 
 
 def loads(page: Page) -> list[str]:
@@ -237,11 +237,13 @@ def test_no_tab_reloads_while_something_is_being_sent_and_it_arrives_once(
         controlled(page)
         open_lesson(page, QUIZ_LESSON)
         seen = loads(page)
+        update(page, served, second)
+        take = page.get_by_role("button", name="Use it now")
+        expect(take).to_be_visible()
         strike = proxy.strike(withhold, "/api/client/progress/batch")
         mark_complete(page)
         until(lambda: strike.done)
-        update(page, served, second)
-        page.get_by_role("button", name="Use it now").click()
+        take.click()
         expect(page.get_by_text("The new version comes as soon as what you did is safe")).to_be_visible()
         page.wait_for_timeout(1_500)
         assert seen == []
