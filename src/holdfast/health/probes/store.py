@@ -10,7 +10,7 @@ from holdfast.core.errors import HoldfastError
 from holdfast.health.probe import Outcome, Status
 from holdfast.store.port import Store
 
-LOCKED_S: Final = 0.3
+LOCKED_S: Final = 0.2
 """So long nobody of ours waits for a lock: another program holds it."""
 HUNG_S: Final = 60.0
 """A unit of work that has not ended by then is stuck, not long."""
