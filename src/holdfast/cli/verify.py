@@ -65,6 +65,11 @@ def _told(report: Report) -> None:
             f"device {gap.device_id} of {gap.user_id} in {gap.org_id}: numbers {spans} never came{told}",
             markup=False,
         )
+    if report.ledger_only:
+        balance = "balances" if report.good else "does NOT balance"
+        say.screen.print(f"Only the ledger was looked at, and it {balance}.")
+        say.screen.print("Journal and store are proven where they lie, with --data.")
+        return
     say.screen.print(
         f"{report.segments} segments, {report.events:,} events: {'good' if report.good else 'NOT good'}"
     )

@@ -81,6 +81,8 @@ class Report(msgspec.Struct, rename="camel"):
     ledger: list[dict[str, Any]]
     store: StoreProof | None = None
     gaps: list[Gap] = []
+    ledger_only: bool = False
+    """Asked at an address, where neither journal nor store can be looked at."""
 
 
 async def verify(
@@ -98,7 +100,9 @@ async def verify(
 async def _asked(url: str, token: str | None) -> Report:
     async with desk(url=url, token=token) as at:
         said = await at.call("GET", "/api/admin/offline/ledger")
-    return _empty(good=bool(said["balanced"]), rows=said["items"])
+    report = _empty(good=bool(said["balanced"]), rows=said["items"])
+    report.ledger_only = True
+    return report
 
 
 def _empty(*, good: bool, rows: list[dict[str, Any]]) -> Report:

@@ -116,6 +116,14 @@ def test_verify_finds_a_flipped_byte_and_fails(data: Path) -> None:
     assert said.json["findings"]
 
 
+def test_at_an_address_the_ledger_alone_is_proven_and_it_says_so(portal: Served) -> None:
+    said = holdfast("verify", "--url", portal.url)
+    assert said.status == 0
+    assert "Only the ledger was looked at, and it balances." in said.out
+    assert "segments" not in said.out
+    assert holdfast("verify", "--url", portal.url, "--json").json["ledgerOnly"] is True
+
+
 # Tokens
 
 
