@@ -44,8 +44,7 @@ def _told(made: Backup, what: str, *, json_: bool) -> None:
     say.screen.print(
         f"{what}: {len(made.files)} files, {size / 2**20:,.1f} MiB, up to position {made.head}, "
         f"made at {made.made_at}",
-        markup=False,
     )
     if made.away:
         names = f"{len(made.away)} archived segments, such as {made.away[0]}"
-        say.screen.print(f"Not in the copy, for they are not in the archive: {names}", markup=False)
+        say.screen.print(f"Not in the copy, for they are not in the archive: {names}")

@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 import msgspec
+from rich.text import Text
 
 from holdfast.cli import say
 from holdfast.cli.examine import Look, examine
 from holdfast.core.errors import Misconfigured
 from holdfast.settings import load
 
-_SIGNS = {"good": "[green]good[/]", "look": "[yellow]look[/]", "mend": "[bold red]mend[/]"}
+_SIGNS = {"good": "green", "look": "yellow", "mend": "bold red"}
 
 
 class Examined(msgspec.Struct, rename="camel"):
@@ -38,7 +39,8 @@ def doctor(data: Path | None, *, json_: bool) -> None:
         say.as_json(found)
     else:
         rows: list[list[Any]] = [
-            [_SIGNS[each.verdict], each.what, each.found, each.mend] for each in found.looks
+            [Text(each.verdict, _SIGNS[each.verdict]), each.what, each.found, each.mend]
+            for each in found.looks
         ]
         say.table("What was looked at", ["", "what", "found", "what to do"], rows)
         say.screen.print("Nothing must be mended." if found.good else "Something must be mended.")

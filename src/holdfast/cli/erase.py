@@ -53,12 +53,11 @@ def erase(**asked: Any) -> None:  # noqa: ANN401
     say.screen.print(
         f"Erased: {receipt['journalLines']} lines of the journal in {receipt['journalFrames']} frames, and "
         + (", ".join(f"{number} of {name}" for name, number in receipt["rows"].items()) or "no rows"),
-        markup=False,
     )
-    say.screen.print(receipt["notReached"], markup=False)
+    say.screen.print(receipt["notReached"])
     for line in receipt.get("unjudged", []):
-        say.screen.print(f"Damaged, and not known whose it was, so it stays: {line}", markup=False)
-    say.screen.print(f"Receipt {receipt['id']}, signed {receipt['signature'][:16]}…", markup=False)
+        say.screen.print(f"Damaged, and not known whose it was, so it stays: {line}")
+    say.screen.print(f"Receipt {receipt['id']}, signed {receipt['signature'][:16]}…")
 
 
 @click.command("export")
@@ -86,7 +85,7 @@ def export(**asked: Any) -> None:  # noqa: ANN401
         return
     asked["out"].write_bytes(msgspec.json.format(msgspec.json.encode(said), indent=2) + b"\n")
     rows = sum(len(each) for each in said["rows"].values())
-    say.screen.print(f"{rows} rows and {len(said['events'])} events: {asked['out']}", markup=False)
+    say.screen.print(f"{rows} rows and {len(said['events'])} events: {asked['out']}")
 
 
 def _ask(asked: dict[str, Any], work: Any) -> Any:  # noqa: ANN401

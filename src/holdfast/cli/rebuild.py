@@ -39,7 +39,7 @@ def rebuild(**asked: Any) -> None:  # noqa: ANN401
             for each in done["tables"]
         ]
         say.table("The org's tables", ["table", "rows", "rows the journal makes", "which are"], rows)
-        say.screen.print(_words(done), markup=False)
+        say.screen.print(_words(done))
     good = done["same"] or done["swapped"] or (done["dryRun"] and not done["refused"])
     raise SystemExit(0 if good else 1)
 

@@ -122,8 +122,8 @@ async def _one(here: Desk, org: str, asked: dict[str, Any]) -> dict[str, Any]:
     if asked["no_wait"]:
         return job
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-        console=say.errors, disable=asked["json_"],
+        TextColumn("{task.description}", markup=False),
+        BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=say.errors, disable=asked["json_"],
     )  # fmt: skip
     with bar:
         task = bar.add_task("dry run" if asked["dry_run"] else "replay", total=1.0)
@@ -158,9 +158,9 @@ async def user_id(here: Desk, org: str, named: str) -> str:
 
 def _told(job: dict[str, Any]) -> None:
     kind = "dry run" if job["dryRun"] else "replay"
-    say.screen.print(f"{kind} {job['id']} of {job['orgId']}: {job['status']}", markup=False)
+    say.screen.print(f"{kind} {job['id']} of {job['orgId']}: {job['status']}")
     if job["why"]:
-        say.screen.print(job["why"], markup=False)
+        say.screen.print(job["why"])
     words = {
         "matched": "events in the window",
         "applied": "had no effect before, and have it now",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import anyio.to_thread
 import msgspec
 import structlog
+from rich.text import Text
 
 from holdfast.access.passwords import hash_password
 from holdfast.access.policy import TABLE as POLICY
@@ -113,10 +114,10 @@ async def _stopped() -> None:
 
 def welcome(settings: Settings, url: str) -> None:
     """Say what to open and how to sign in."""
-    say.screen.print(f"[bold]Holdfast[/] is open at [bold]{url}[/]")
+    say.screen.print(Text.assemble(("Holdfast", "bold"), " is open at ", (url, "bold")))
     if settings.demo:
         say.screen.print("This is a demonstration (DEV_FALLBACK is on): its data is for trying things out.")
-        say.screen.print(f"Sign in with the password [bold]{demo.PASSWORD}[/] as")
+        say.screen.print(Text.assemble("Sign in with the password ", (demo.PASSWORD, "bold"), " as"))
         for person in demo.PEOPLE:
             what = f"{person.role} of {person.org}" if person.org else "operator of the platform"
             say.screen.print(f"  {person.email:<26} {what}")

@@ -35,7 +35,7 @@ def verify(**asked: Any) -> None:  # noqa: ANN401
     if url is None:
         require_portal(settings)
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
         console=say.errors, disable=asked["json_"], transient=True,
     )  # fmt: skip
     with bar:
@@ -55,7 +55,7 @@ def _told(report: Report) -> None:
     columns = ["orgId", "accepted", "applied", "duplicate", "dead", "pending"]
     say.table("Ledger", columns, [[row[column] for column in columns] for row in report.ledger])
     for finding in report.findings:
-        say.screen.print(f"{finding.segment} line {finding.line}: {finding.what}", markup=False)
+        say.screen.print(f"{finding.segment} line {finding.line}: {finding.what}")
     if report.store is not None:
         _store(report.store)
     for gap in report.gaps:
@@ -63,7 +63,6 @@ def _told(report: Report) -> None:
         told = " (some of them reported as lost)" if gap.reported else ""
         say.screen.print(
             f"device {gap.device_id} of {gap.user_id} in {gap.org_id}: numbers {spans} never came{told}",
-            markup=False,
         )
     if report.ledger_only:
         balance = "balances" if report.good else "does NOT balance"
@@ -77,11 +76,10 @@ def _told(report: Report) -> None:
 
 def _store(proof: StoreProof) -> None:
     for fault in proof.faults:
-        say.screen.print(f"store: {fault}", markup=False)
+        say.screen.print(f"store: {fault}")
     for wrong in proof.traces.wrong:
         say.screen.print(
             f"store: {wrong.kind} {wrong.event_id} of {wrong.org_id} at {wrong.position} {wrong.what}",
-            markup=False,
         )
     if proof.traces.number_wrong > len(proof.traces.wrong):
         say.screen.print(f"store: {proof.traces.number_wrong} such events in all")
@@ -93,7 +91,6 @@ def _store(proof: StoreProof) -> None:
                 f"store: {table.table} of {table.org_id} holds {table.rows} rows, the journal makes "
                 f"{table.rows_folded}; {len(table.missing)} missing and {len(table.extra)} extra are in the "
                 "report",
-                markup=False,
             )
     if proof.partial is not None:
-        say.screen.print(f"store: {proof.partial}", markup=False)
+        say.screen.print(f"store: {proof.partial}")

@@ -15,8 +15,9 @@ import pytest
 import structlog
 from click.testing import CliRunner
 
+from holdfast.cli import say
 from holdfast.cli.main import main
-from tests.typed import holdfast
+from tests.typed import holdfast, in_process
 from tests.unit.web.portals import completed, house
 
 LETTERS = "/api/admin/offline/deadletters"
@@ -99,3 +100,42 @@ def test_an_answer_that_nobody_reads_any_more_ends_the_command(parked: Path) -> 
         done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, check=False, timeout=60)
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
+
+
+EVIDENCE = "[red]x[/red] [/b] :heart: \x1b[2Jgone \x9b1m"
+
+
+def test_what_people_wrote_is_shown_as_they_wrote_it(capsys: pytest.CaptureFixture[str]) -> None:
+    say.table("Letter [/i]", ["what", "[/u]"], [["note", EVIDENCE], ["none", None]])
+    said = capsys.readouterr().out
+    assert "[red]x[/red] [/b] :heart: \\x1b[2Jgone \\x9b1m" in said
+    assert "Letter [/i]" in said
+    assert "[/u]" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("deadletters", "show", "[/x]"),
+        ("deadletters", "list", "--org", "[/b]"),
+        ("replay", "--show", "[/x]"),
+        ("token", "revoke", "[/x]"),
+        ("export", "--org", "tidewater", "--user", "[/x]@y"),
+        ("import-course", ".", "--org", "[/b]"),
+        ("backup", "--to", "[/y]"),
+        ("verify",),
+    ],
+    ids=" ".join,
+)
+def test_no_value_is_taken_for_a_mark_of_the_screens(
+    parked: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    (parked.parent / "[").mkdir()
+    (parked.parent / "[" / "y]").mkdir()
+    monkeypatch.chdir(parked.parent)
+    parked.rename("[red]")
+    (parked.parent / "[" / "y]" / "one").touch()
+    said = in_process(*words, "--data", "[red]")
+    assert "Traceback" not in said.err
+    for word in words:
+        assert not word.startswith("[") or word in said.out + said.err
