@@ -5,7 +5,8 @@
 2. The active segment is sealed, and a record says which frames will change, and to what.
 3. Sealed segments are written anew, one after the other, each by a rename.
 4. When the applier has passed all that was there, the person's rows go, in one transaction.
-5. The receipt is signed and kept; the person's id is not.
+5. The receipt is signed and kept; the person's id is not. It is given out when the store's files hold
+   nothing of what was deleted.
 """
 
 from __future__ import annotations
@@ -56,6 +57,14 @@ class Erasable(Protocol):
         ...
 
 
+class Overwriting(Protocol):
+    """What an engine of the store offers whose files may keep what was deleted."""
+
+    async def overwritten(self) -> None:
+        """Return when they don't. Raises Unavailable while that can't be."""
+        ...
+
+
 class Person(NamedTuple):
     """What the school knows to do with a person's rows; each in an unbound transaction."""
 
@@ -86,7 +95,9 @@ class ErasureReceipt(msgspec.Struct, rename="camel"):
 
 NOT_REACHED: Final = (
     "Copies of the data directory that were made before this time still hold the data; "
-    "so do devices that have not sent or signed out."
+    "so do devices that have not sent or signed out, reasons that people wrote in their own words, "
+    "and what the disk itself keeps of files as they were. Space that the store's file gave up under a "
+    "version that did not overwrite it may hold some: VACUUM, with the portal stopped, clears that."
 )
 
 
@@ -149,10 +160,12 @@ class Eraser:
             self._person.close(tx, org, user)
             return None
 
-        receipt = await self._store.run(None, begin)
-        if receipt is not None:
-            return msgspec.convert(receipt, ErasureReceipt)
-        return await self._finish(org, erasure_id)
+        done = await self._store.run(None, begin)
+        receipt = (
+            await self._finish(org, erasure_id) if done is None else msgspec.convert(done, ErasureReceipt)
+        )
+        await self._overwritten()
+        return receipt
 
     async def resume(self) -> None:
         """Go on with what a stop broke off."""
@@ -167,6 +180,11 @@ class Eraser:
                     await self._finish(row.org_id, row.id)
                 except HoldfastError as later:
                     log.warning("an erasure waits", reason=later.message, erasure=row.id)
+        if rows:
+            try:
+                await self._overwritten()
+            except HoldfastError as later:
+                log.warning("what was erased may stand in the write-ahead file", reason=later.message)
 
     async def receipts(self, org: str | None) -> list[ErasureReceipt]:
         """What was erased, of one org or of all."""
@@ -193,6 +211,11 @@ class Eraser:
                 if not await self._applier.reached(lane, head, REACH_S):
                     raise Unavailable("the applier has not come so far: the erasure goes on later")
             return await self._store.run(None, lambda tx: self._in_store(tx, row, done, head))
+
+    async def _overwritten(self) -> None:
+        store: Any = self._store
+        if hasattr(store, "overwritten"):
+            await store.overwritten()
 
     async def _in_journal(self, row: Any) -> _InJournal:  # noqa: ANN401
         engine: Any = self._journal

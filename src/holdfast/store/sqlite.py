@@ -183,6 +183,8 @@ class SqliteStore:
                 connection.execute("PRAGMA wal_autocheckpoint=4000")
                 # What a savepoint needs to undo itself goes into memory, not into a file of its own.
                 connection.execute("PRAGMA temp_store=MEMORY")
+                # What is deleted is overwritten where it stood: somebody may have asked for that.
+                connection.execute("PRAGMA secure_delete=ON")
             if read_only:
                 connection.execute("PRAGMA query_only=ON")
             return connection
@@ -250,6 +252,14 @@ class SqliteStore:
         work = self._touch_writing if writes else self._touch_reading
         await asyncio.get_running_loop().run_in_executor(executor, work)
 
+    async def overwritten(self) -> None:
+        """Return when what was deleted stands in none of the store's files any more.
+
+        The writer overwrites it in the one; the write-ahead file, where it may stand still, is emptied.
+        Raises Unavailable while somebody reads the store as it was before.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._empty_wal)
+
     def close(self) -> None:
         """Finish what runs, checkpoint, let go; the second time, do nothing."""
         self._writer.shutdown(wait=True)
@@ -288,6 +298,18 @@ class SqliteStore:
                 result = work(SqliteTx(connection, org))
         self._seen.read_ms.append((time.perf_counter() - began) * 1000)
         return result
+
+    def _empty_wal(self) -> None:
+        if self._path is None:
+            return
+        self._ready()
+        with self._serial:
+            self._same_file(writes=True)
+            with self._translated(self._write_engine), self._write_engine.connect() as connection:
+                raw: Any = connection.connection.driver_connection
+                busy = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise Unavailable("somebody still reads the store as it was before what was deleted")
 
     def _same_file(self, *, writes: bool) -> None:
         try:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import delete, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.core.errors import Conflict, Corrupt, HoldfastError, Rejected, Unavailable
@@ -280,6 +280,28 @@ async def test_after_close_the_file_holds_everything_by_itself(path: Path) -> No
     alone = sqlite3.connect(path)
     assert alone.execute("select lane from cursors").fetchall() == [("progress",)]
     alone.close()
+
+
+async def test_what_was_deleted_stands_in_no_file_any_more_once_nobody_reads_it(
+    store: SqliteStore, path: Path
+) -> None:
+    def names() -> list[str]:
+        return sorted(each.name for each in path.parent.iterdir() if b"a lane to forget" in each.read_bytes())
+
+    await store.run(None, lambda tx: [cursor(tx, f"a lane to forget {number}") for number in range(2000)])
+    await store.overwritten()
+    assert names() == ["store.sqlite3"]
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM cursors").fetchall()
+    await store.run(None, lambda tx: tx.run(delete(cursors)))
+    with pytest.raises(Unavailable, match="still reads"):
+        await store.overwritten()
+    assert await store.read(None, lanes) == set(), "that was no outage"
+    assert store.stats().ok is True
+    other.close()
+    await store.overwritten()
+    assert names() == []
 
 
 def test_a_unit_is_on_disk_before_it_counts_as_done(store: SqliteStore) -> None:

@@ -52,11 +52,7 @@ async def erased(portal: House, **more: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 def files_that_name(folder: Path, text: bytes) -> list[str]:
-    """Files in which a text still stands; the store's is vacuumed first: free pages are the engine's."""
-    with sqlite3.connect(folder / "store.sqlite3") as store:
-        store.execute("pragma wal_checkpoint(truncate)")
-    store.execute("vacuum")
-    store.close()
+    """Files in which a text still stands."""
     return [each.name for each in folder.rglob("*") if each.is_file() and text in each.read_bytes()]
 
 
@@ -77,6 +73,35 @@ async def test_nothing_of_the_person_is_left_and_the_proof_is_good(tmp_path: Pat
     async with house(tmp_path, **NO_LIMITS) as again:
         assert (await again.person("olu").get("/api/admin/offline/ledger")).json()["balanced"]
         assert again.portal.journal.stats().scars == 0
+
+
+async def test_nothing_of_the_person_is_left_in_the_files_of_a_portal_that_runs(
+    portal: House, tmp_path: Path
+) -> None:
+    def theirs() -> set[str]:
+        texts = (b"demo-ada", b"ada@tidewater.example", b"Ada Learner")
+        return {name for text in texts for name in files_that_name(tmp_path, text)}
+
+    await send(portal, "ada", *(recorded(body={"name": "a", "data": {"t": "x" * 1000}}) for _ in range(90)))
+    await portal.settle()
+    assert {"store.sqlite3-wal", "offline-sync.jsonl"} <= theirs()
+    answer = await asked(portal)
+    assert answer.status_code == 200, answer.text
+    assert theirs() == set()
+
+
+async def test_while_somebody_reads_the_store_as_it_was_the_receipt_waits(
+    portal: House, tmp_path: Path
+) -> None:
+    portal.portal.store._wait_for_locks(50)  # type: ignore[attr-defined]
+    other = sqlite3.connect(tmp_path / "store.sqlite3", isolation_level=None)
+    other.execute("begin")
+    other.execute("select count(*) from users").fetchall()
+    assert problem(await asked(portal)) == (503, "store_unavailable")
+    other.close()
+    receipt = (await asked(portal)).json()
+    assert (await portal.service().get(PATH)).json()["items"] == [receipt]
+    assert files_that_name(tmp_path, b"demo-ada") == []
 
 
 async def test_a_request_that_was_on_its_way_meanwhile_brings_nothing_of_the_person_back(
