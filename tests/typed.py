@@ -51,7 +51,7 @@ def in_process(*words: str, environ: Mapping[str, str] | None = None) -> Said:
     """The same in this process, where it is the command's answer that counts: Python starts but once."""
     unset = {name: None for name in os.environ if name.startswith(OURS)}
     try:
-        done = CliRunner().invoke(main, list(words), env={**unset, **(environ or {})})
+        done = CliRunner().invoke(main, list(words), env={**unset, "COLUMNS": "200", **(environ or {})})
     finally:
         structlog.reset_defaults()
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception

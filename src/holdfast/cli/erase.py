@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 import uvloop
 
 from holdfast.cli import say
@@ -26,12 +25,13 @@ _USER = click.option("--user", required=True, help="The person: an id or an e-ma
 
 @click.command("erase")
 @_ORG
-@_USER
-@click.option("--reason", required=True, help="Why; it stands in the receipt and the audit.")
+@click.option("--user", help="The person: an id or an e-mail address. Needed to erase.")
+@click.option("--reason", help="Why; it stands in the receipt and the audit. Needed to erase.")
 @click.option("--id", "erasure_id", help="The erasure's own id; the same id goes on with the same erasure.")
 @click.option(
     "--receipt", type=click.Path(dir_okay=False, path_type=Path), help="Write the signed receipt there."
 )
+@click.option("--receipts", "listed", is_flag=True, help="Show the org's receipts of erasures instead.")
 @_DATA
 @_URL
 @_TOKEN
@@ -39,14 +39,23 @@ _USER = click.option("--user", required=True, help="The person: an id or an e-ma
 @say.clear_errors
 def erase(**asked: Any) -> None:  # noqa: ANN401
     """Erase a person's data from an org: store, journal and dead letters; gives a signed receipt."""
+    if asked["listed"]:
+        _list(asked)
+        return
+    if asked["user"] is None or asked["reason"] is None:
+        raise click.UsageError("An erasure needs --user and --reason.")
 
     async def work(at: Desk, org: str, user: str) -> Any:  # noqa: ANN401
         body = {"id": asked["erasure_id"] or uuid7(), "orgId": org, "userId": user, "reason": asked["reason"]}
         return await at.call("POST", "/api/admin/offline/erasures", json=body, org=org, timeout_s=None)
 
-    receipt = _ask(asked, work)
-    if asked["receipt"] is not None:
-        asked["receipt"].write_bytes(msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n")
+    with say.output(asked["receipt"]) as write:
+        receipt = _ask(asked, work)
+        try:
+            write(receipt)
+        except OSError:
+            say.as_json(receipt)
+            raise
     if asked["json_"]:
         say.as_json(receipt)
         return
@@ -58,6 +67,21 @@ def erase(**asked: Any) -> None:  # noqa: ANN401
     for line in receipt.get("unjudged", []):
         say.screen.print(f"Damaged, and not known whose it was, so it stays: {line}")
     say.screen.print(f"Receipt {receipt['id']}, signed {receipt['signature'][:16]}…")
+
+
+def _list(asked: dict[str, Any]) -> None:
+    async def run() -> Any:  # noqa: ANN401
+        async with desk(data=asked["data"], url=asked["url"], token=asked["token"]) as at:
+            org = await org_id(at, asked["org"])
+            return await at.call("GET", "/api/admin/offline/erasures", org=org)
+
+    found = uvloop.run(run())
+    if asked["json_"]:
+        say.as_json(found)
+        return
+    columns = ["id", "subject", "erasedAt", "erasedBy", "reason"]
+    rows = [[each[column] for column in columns] for each in found["items"]]
+    say.table("Erasures, the latest first", columns, rows)
 
 
 @click.command("export")
@@ -79,11 +103,12 @@ def export(**asked: Any) -> None:  # noqa: ANN401
         path = "/api/admin/offline/export"
         return await at.call("GET", path, params=params, org=org, timeout_s=None)
 
-    said = _ask(asked, work)
+    with say.output(asked["out"]) as write:
+        said = _ask(asked, work)
+        write(said)
     if asked["out"] is None:
         say.as_json(said)
         return
-    asked["out"].write_bytes(msgspec.json.format(msgspec.json.encode(said), indent=2) + b"\n")
     rows = sum(len(each) for each in said["rows"].values())
     say.screen.print(f"{rows} rows and {len(said['events'])} events: {asked['out']}")
 

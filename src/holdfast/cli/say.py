@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -14,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.core.errors import HoldfastError
+from holdfast.core.errors import HoldfastError, Rejected
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,6 +53,37 @@ def plain(text: str) -> str:
     )
 
 
+@contextmanager
+def output(path: Path | None) -> Iterator[Callable[[Any], None]]:
+    """Gives what writes a value as JSON into a file, which is opened first; None: what writes nothing.
+
+    A command that takes something away must not find out afterwards that its path was mistyped. Where
+    the block fails, a file that was there is as it was, and none is left that was not.
+    """
+    if path is None:
+        yield lambda _: None
+        return
+    new = not path.exists()
+    with path.open("ab", buffering=0) as file:
+
+        def write(value: Any) -> None:  # noqa: ANN401
+            try:
+                if path.is_file():
+                    file.truncate(0)
+                left = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+                while left:
+                    left = left[file.write(left) :]
+            except OSError as fault:
+                raise OSError(fault.errno, fault.strerror, str(path)) from fault
+
+        try:
+            yield write
+        except BaseException:
+            if new:
+                path.unlink(missing_ok=True)
+            raise
+
+
 def clear_errors(command: Callable[P, R]) -> Callable[P, R]:
     """Turn an error of ours into words, a hint and exit status 1; as JSON when --json was asked for."""
 
@@ -59,12 +92,22 @@ def clear_errors(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except HoldfastError as error:
-            if kwargs.get("json_"):
-                as_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
-            else:
-                errors.print(Text.assemble((error.code, "bold red"), f": {plain(error.message)}"))
-                if error.hint:
-                    errors.print(plain(error.hint))
-            sys.exit(1)
+            _refused(error, json_=bool(kwargs.get("json_")))
+        except BrokenPipeError:
+            raise  # nobody reads any more: click ends without a word
+        except OSError as fault:
+            where = f"{fault.filename}: " if fault.filename else ""
+            no = Rejected(f"{where}{fault.strerror or fault}", hint="Is the path right, and is it yours?")
+            _refused(no, json_=bool(kwargs.get("json_")))
+        sys.exit(1)
 
     return wrapped
+
+
+def _refused(error: HoldfastError, *, json_: bool) -> None:
+    if json_:
+        as_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+        return
+    errors.print(Text.assemble((error.code, "bold red"), f": {plain(error.message)}"))
+    if error.hint:
+        errors.print(plain(error.hint))

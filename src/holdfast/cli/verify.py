@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 import uvloop
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -15,7 +14,7 @@ from holdfast.cli import say
 from holdfast.cli.ground import require_portal
 from holdfast.cli.verifying import Report, StoreProof
 from holdfast.cli.verifying import verify as prove
-from holdfast.settings import load
+from holdfast.settings import Settings, load
 
 
 @click.command("verify")
@@ -34,6 +33,17 @@ def verify(**asked: Any) -> None:  # noqa: ANN401
     url = asked["url"] if asked["data"] is None else None
     if url is None:
         require_portal(settings)
+    with say.output(asked["report"]) as write:
+        report = _proved(settings, url, asked)
+        write(report)
+    if asked["json_"]:
+        say.as_json(report)
+    else:
+        _told(report)
+    sys.exit(0 if report.good else 1)
+
+
+def _proved(settings: Settings, url: str | None, asked: dict[str, Any]) -> Report:
     bar = Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
         console=say.errors, disable=asked["json_"], transient=True,
@@ -41,14 +51,7 @@ def verify(**asked: Any) -> None:  # noqa: ANN401
     with bar:
         task = bar.add_task("journal", total=1.0)
         told = lambda what, part: bar.update(task, description=what, completed=part)  # noqa: E731
-        report = uvloop.run(prove(settings, url, asked["token"], quick=asked["quick"], told=told))
-    if asked["report"] is not None:
-        asked["report"].write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    if asked["json_"]:
-        say.as_json(report)
-    else:
-        _told(report)
-    sys.exit(0 if report.good else 1)
+        return uvloop.run(prove(settings, url, asked["token"], quick=asked["quick"], told=told))
 
 
 def _told(report: Report) -> None:
