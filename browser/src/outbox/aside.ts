@@ -20,7 +20,8 @@ export interface Aside {
   failed(reading: boolean): void;
   /** Sets an entry aside; resolves with whether the server took it at once. */
   take(fresh: Fresh, generation: number): Promise<boolean>;
-  of(lane: Lane): Entry[];
+  /** All of a lane, or of all lanes. */
+  of(lane?: Lane): Entry[];
   has(id: string): boolean;
   /** The entry is elsewhere now; `sent`: on the server. */
   drop(id: string, sent: boolean): void;
@@ -135,7 +136,7 @@ export function openAside(parts: AsideParts): Aside {
       put({ ...fresh, generation, seq: 0, checksum: "" });
       return new Promise((resolve) => told.set(fresh.id, resolve));
     },
-    of: (lane) => [...entries.values()].filter((entry) => entry.lane === lane),
+    of: (lane) => [...entries.values()].filter((entry) => entry.lane === (lane ?? entry.lane)),
     has: (id) => entries.has(id),
     drop,
     notSent(id) {

@@ -7,8 +7,6 @@ import type { Entry, Lane } from "./entry";
 import type { Mirror } from "./parts";
 import { bytesOf, fitting, LARGEST_BATCH_BYTES, pathOf, sizeOf, written } from "./requests";
 
-/** Browsers bound all beacons of a page together at 64 KiB; this leaves room for those of others. */
-const LARGEST_BEACON_BYTES = LARGEST_BATCH_BYTES;
 const MOST_EVENTS = 100;
 const LANES: readonly Lane[] = ["progressQueue", "analyticsQueue"];
 
@@ -59,7 +57,8 @@ export function createBeacon(
       sent.delete(id);
     },
     send(deviceId, csrfToken) {
-      let leftBytes = LARGEST_BEACON_BYTES;
+      // Browsers bound all beacons of a page together at 64 KiB; this leaves room for those of others.
+      let leftBytes = LARGEST_BATCH_BYTES;
       for (const lane of LANES) {
         const newest = [...open.values()]
           .reverse()

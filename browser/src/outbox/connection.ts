@@ -14,8 +14,8 @@ export interface Connection {
 }
 
 /** Errors that mean the handle, not the work: a new handle may do. */
-const DEAD = new Set(["InvalidStateError", "UnknownError", "AbortError"]);
-const nameOf = (fault: unknown): string => (fault as Error | undefined)?.name ?? "";
+const DEAD = new Set<unknown>(["InvalidStateError", "UnknownError", "AbortError"]);
+const nameOf = (fault: unknown): unknown => (fault as Error | undefined)?.name;
 
 export function connect(
   /** Asked anew at each opening: where a browser forbids databases, this throws. */

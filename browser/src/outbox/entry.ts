@@ -26,11 +26,7 @@ export interface Principal {
 export const ENTRY_VERSION = 1;
 
 /** An event of an admin's may name 5,000 learners; a learner's says one thing. */
-export const LARGEST_PAYLOAD_BYTES: Readonly<Record<Lane, number>> = {
-  progressQueue: 32 * 1024,
-  adminQueue: 512 * 1024,
-  analyticsQueue: 32 * 1024,
-};
+export const largestPayloadKb = (lane: Lane): number => (lane === "adminQueue" ? 512 : 32);
 
 /** What a page hands over. */
 export interface Draft {
@@ -97,4 +93,5 @@ export interface Loss {
 
 /** What a learner or an admin waits for is sent at once. */
 const URGENT = new Set(["lesson.completed", "quiz.answered"]);
-export const isUrgent = ({ kind, lane }: Entry): boolean => URGENT.has(kind) || lane === "adminQueue";
+export const isUrgent = ({ kind, lane }: Pick<Entry, "kind" | "lane">): boolean =>
+  URGENT.has(kind) || lane === "adminQueue";

@@ -29,9 +29,9 @@ export function openIndexedDb(factory: () => IDBFactory, name: string): Store {
   const rangeOf = (lane: Lane, after = 0): IDBKeyRange => IDBKeyRange.bound([lane, after], [lane, []], true);
 
   /** One reading transaction; `ask` makes its requests at once, their results are there when it is done. */
-  function reading<T>(shelves: string[], ask: (transaction: IDBTransaction) => () => T): Promise<T> {
+  function reading<T>(shelves: readonly string[], ask: (transaction: IDBTransaction) => () => T): Promise<T> {
     return connection.use(async (database) => {
-      const transaction = database.transaction(shelves, "readonly");
+      const transaction = database.transaction(shelves as string[], "readonly");
       const result = ask(transaction);
       await done(transaction);
       return result();
@@ -106,7 +106,7 @@ export function openIndexedDb(factory: () => IDBFactory, name: string): Store {
       }),
 
     counts: () =>
-      reading(["entries", "undeliverable", "losses"], (transaction) => {
+      reading(SHELVES, (transaction) => {
         const entries = transaction.objectStore("entries");
         const lanes = perLane((lane) => ({
           count: entries.count(rangeOf(lane)),
@@ -124,7 +124,7 @@ export function openIndexedDb(factory: () => IDBFactory, name: string): Store {
         });
       }),
 
-    close: () => connection.close(),
+    close: connection.close,
   };
 }
 

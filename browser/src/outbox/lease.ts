@@ -145,6 +145,7 @@ export function takeLease({ locks, name, book, clock, page, askForSeat, changed 
     },
     close() {
       away = true;
+      free = false;
       cancelWatch();
       stopListening?.();
       waitsForLock?.abort();

@@ -6,7 +6,7 @@
 import { askedWaitMs, waitMs } from "../core/backoff";
 import type { Clock } from "../core/clock";
 import { inWords } from "../core/problem";
-import { type Entry, LANES, type Lane, perLane } from "./entry";
+import { type Entry, isUrgent, LANES, type Lane, perLane } from "./entry";
 import type { Wait } from "./judge";
 import type { Pass } from "./parts";
 import type { LaneState } from "./port";
@@ -29,8 +29,8 @@ export interface SenderParts {
 
 export interface Sender {
   stateOf(lane: Lane): LaneState;
-  /** Something was added: sends it at once when `urgent`, else with what gathers in the next seconds. */
-  added(lane: Lane, urgent: boolean): void;
+  /** Something was added: sends it at once when it is urgent, else with what gathers in the next seconds. */
+  added(entry: Pick<Entry, "kind" | "lane">, urgent?: boolean): void;
   /** Looks at every lane now; `asked`: also where a wait of our own making or a hold is on. */
   wake(asked: boolean): void;
   close(): void;
@@ -229,7 +229,7 @@ export function createSender(parts: SenderParts): Sender {
       if (dueMs === Number.POSITIVE_INFINITY) return { name: "idle" };
       return { name: "waiting", nextTryAtMs: Math.round(dueAtMs), why: "more may come", asked: false };
     },
-    added: (lane, urgent) => pump(lane, urgent ? 0 : runs[lane].gatherMs),
+    added: (entry, urgent = isUrgent(entry)) => pump(entry.lane, urgent ? 0 : runs[entry.lane].gatherMs),
     wake,
     close() {
       closed = true;

@@ -1,6 +1,8 @@
 /** The outbox's condition: counts from the database, lanes' states from whoever sends, told when it changes. */
 import type { Clock } from "../core/clock";
+import type { Aside } from "./aside";
 import { type Lane, perLane } from "./entry";
+import type { Lease } from "./lease";
 import type { LaneState, LaneStatus, Status } from "./port";
 import type { Counts, Store } from "./store";
 
@@ -8,15 +10,6 @@ import type { Counts, Store } from "./store";
 const SHORTEST_PAUSE_MS = 100;
 /** Counting ten thousand entries takes a while: so many times as long nothing is counted again. */
 const PAUSE_PER_COUNT = 10;
-
-export interface StatusParts {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly stateOf: (lane: Lane) => LaneState;
-  readonly sendsHere: () => boolean;
-  readonly isSafe: () => boolean;
-  readonly changed: (status: Status) => void;
-}
 
 export interface StatusWatch {
   readonly status: () => Status;
@@ -33,11 +26,17 @@ const NONE: Counts = {
   losses: 0,
 };
 
-export function watchStatus(parts: StatusParts): StatusWatch {
-  const { store, clock } = parts;
+export function watchStatus(
+  store: Store,
+  clock: Clock,
+  lease: Lease,
+  aside: Aside,
+  stateOf: (lane: Lane) => LaneState,
+  changed: (status: Status) => void,
+): StatusWatch {
   let counted = NONE;
   let status = compose();
-  let last: string;
+  let last = "";
   let running: Promise<void> | undefined;
   let again = false;
   let closed = false;
@@ -49,25 +48,25 @@ export function watchStatus(parts: StatusParts): StatusWatch {
       const { count, oldest } = counted.lanes[lane];
       backlog += count;
       const oldestAt = (oldest as { createdAt?: string } | undefined)?.createdAt;
-      return { waiting: count, oldestAt, state: count > 0 ? parts.stateOf(lane) : { name: "idle" } };
+      return { waiting: count, oldestAt, state: count > 0 ? stateOf(lane) : { name: "idle" } };
     });
     return {
-      storage: parts.isSafe() ? "safe" : "unsafe",
+      storage: aside.isSafe() ? "safe" : "unsafe",
       lanes,
       backlog,
       undeliverable: counted.undeliverable,
       losses: counted.losses,
-      sendsHere: parts.sendsHere(),
+      sendsHere: lease.holds(),
     };
   }
 
   function recompose(): void {
     const next = compose();
     const text = JSON.stringify(next);
-    if (text === last) return;
+    if (closed || text === last) return;
     last = text;
     status = next;
-    parts.changed(next);
+    changed(next);
   }
 
   async function count(): Promise<void> {
@@ -77,8 +76,8 @@ export function watchStatus(parts: StatusParts): StatusWatch {
     } catch {
       // Storage is out: its last counts stay, and `storage` says that it is.
     }
-    if (closed) return;
     recompose();
+    if (closed) return;
     const pauseMs = Math.max(SHORTEST_PAUSE_MS, PAUSE_PER_COUNT * (clock.elapsed() - beganMs));
     cancel = clock.after(pauseMs, () => {
       running = undefined;
@@ -92,7 +91,6 @@ export function watchStatus(parts: StatusParts): StatusWatch {
     return running;
   }
 
-  last = JSON.stringify(status);
   return {
     status: () => status,
     recompose,
