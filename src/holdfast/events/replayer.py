@@ -235,6 +235,10 @@ class Replayer:
     async def _real(self, work: _Work, stop: _Stop) -> None:
         rate = work.job.request.rate_per_s
         while not stop.is_set():
+            if _is_full(work):
+                # A stop came between its last part and its end.
+                await self._end(work.job, "done")
+                return
             began = self._clock.ticks_s()
             step, work = await self._part(work)
             if not step.open:
@@ -328,9 +332,7 @@ class Replayer:
         replaying.require_own(changes, job.org_id)
         tally.saw(changes)
         matched = tally.counts.matched - before
-        most_of_all = job.request.max_events
-        if most_of_all is not None and tally.counts.matched >= most_of_all:
-            ended = True
+        ended = ended or _is_full(work)
         return _Step(open=True, ended=ended, matched=matched, changed=len(changes)), work._replace(
             place=place
         )
@@ -342,7 +344,7 @@ class Replayer:
         if request.rate_per_s is not None:
             most = min(most, max(1, int(request.rate_per_s)))
         if request.max_events is not None:
-            most = min(most, max(1, request.max_events - work.tally.counts.matched))
+            most = min(most, request.max_events - work.tally.counts.matched)
         return most
 
     def _missing(self, tx: Tx, org: str) -> int:
@@ -361,6 +363,12 @@ class Replayer:
 
     def _now(self) -> str:
         return rfc3339(self._clock.now_s())
+
+
+def _is_full(work: _Work) -> bool:
+    """Whether it has seen as many events as it may."""
+    most = work.job.request.max_events
+    return most is not None and work.tally.counts.matched >= most
 
 
 def _progress(work: _Work) -> float:

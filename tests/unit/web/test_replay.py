@@ -304,6 +304,38 @@ async def test_what_cannot_be_meant_is_refused(portal: House, edges: dict[str, A
     assert (await portal.service().get(PATH)).json()["items"] == []
 
 
+class _Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("source", ["journal", "deadLetters"])
+async def test_killed_before_its_end_was_written_it_takes_no_more_events_than_were_asked_for(
+    portal: House, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    def killed(*_: object) -> None:
+        raise _Killed
+
+    await did_lessons(portal)
+    events = [completed(body={"courseId": "nowhere", "lessonId": "x"}) for _ in range(3)]
+    await portal.person("ada").post("/api/client/progress/batch", {"events": events})
+    await portal.settle()
+    body = wanted(source=source, maxEvents=2, kinds=["lesson.completed"])
+    await portal.service().post(PATH, body)
+    with monkeypatch.context() as patched:
+        patched.setattr(portal.portal.replayer, "_end", killed)
+        with pytest.raises(_Killed):
+            await portal.portal.replayer.drain()
+    await portal.portal.replayer.drain()
+    job = (await portal.service().get(f"{PATH}/{body['id']}")).json()
+    assert (job["status"], job["counts"]["matched"]) == ("done", 2)
+    tries = [row.redrives for row in await portal.portal.store.read(None, _letters)]
+    assert sorted(tries) == ([0, 1, 1] if source == "deadLetters" else [0, 0, 0])
+
+
+def _letters(tx: Tx) -> Any:  # noqa: ANN401 - rows
+    return tx.rows(select(schema.dead_letters))
+
+
 async def test_a_window_from_a_clock_that_is_ahead_is_refused_with_both_clocks(tmp_path: Path) -> None:
     async with house(tmp_path, clock=ManualClock(1_795_000_000.0)) as portal:
         answer = await portal.service().post(PATH, wanted(**{"from": "2026-11-18T12:00:00Z"}))
