@@ -87,6 +87,14 @@ def org_by_id(tx: Tx, org_id: str) -> Org | None:
     return _org(tx.rows(select(orgs).where(orgs.c.id == org_id)))
 
 
+def require_org(tx: Tx, org_id: str) -> None:
+    """Refuse an id that is no org's. Raises Rejected `not_found`."""
+    if org_by_id(tx, org_id) is None:
+        raise Rejected(
+            "there is no org with this orgId", code="not_found", hint="Give the org's id, not its slug."
+        )
+
+
 def _org(rows: Sequence[Row[tuple[str, str, str, str]]]) -> Org | None:
     return Org(**rows[0]._mapping) if rows else None  # noqa: SLF001 - the public name of a row's columns
 

@@ -129,6 +129,13 @@ async def test_answers_to_questions_that_are_gone_keep_an_org_from_being_rebuilt
     assert "no longer there" in said["refused"]
 
 
+async def test_an_org_that_is_not_there_is_not_found_and_nothing_is_noted(portal: House) -> None:
+    body = {"orgId": "nope", "reason": "a trial"}
+    for more in ({}, {"dryRun": True}):
+        assert problem(await portal.person("olu").post(PATH, body | more)) == (404, "not_found")
+    assert [row for row in await rows(portal, schema.audit) if row[4] == "org.rebuilt"] == []
+
+
 async def test_only_ones_own_org_and_only_who_may(portal: House) -> None:
     body = {"orgId": "tidewater", "reason": "a trial"}
     assert problem(await portal.service("highland").post(PATH, body)) == (403, "org_forbidden")

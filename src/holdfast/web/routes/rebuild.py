@@ -14,6 +14,7 @@ from holdfast.events.entry import Kinds
 from holdfast.events.envelope import Name
 from holdfast.events.rebuild import Rebuilt, rebuild
 from holdfast.learning.folds import FOLDS, lay_ground
+from holdfast.learning.orgs import require_org
 from holdfast.store.port import Tx
 from holdfast.web.calls import Ask, Call, Wire
 
@@ -38,6 +39,7 @@ async def rebuild_org(ask: Ask) -> Rebuilt:
     kinds = Kinds(portal.kinds)
 
     def work(tx: Tx) -> Rebuilt:
+        require_org(tx, body.org_id)
         with tempfile.TemporaryDirectory(prefix="holdfast-rebuild-") as folder:
             shadow = portal.file_store(Path(folder) / "folded.sqlite3")
             try:

@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from sqlalchemy import select
 
 from holdfast.core.errors import Rejected
 from holdfast.events.envelope import Name
 from holdfast.events.replay import By, Job, Request, window_text
-from holdfast.store import schema
+from holdfast.learning.orgs import require_org
 from holdfast.web.calls import Answer, Ask, Call, Said, Wire
 
 At = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -53,11 +52,7 @@ async def ask_for(ask: Ask) -> Answer:
             code="org_forbidden",
             hint="A replay is of the org the request acts in.",
         )
-    statement = select(schema.orgs.c.id).where(schema.orgs.c.id == body.org_id)
-    if not await ask.portal.store.read(None, lambda tx: tx.rows(statement)):
-        raise Rejected(
-            "there is no org with this orgId", code="not_found", hint="Give the org's id, not its slug."
-        )
+    await ask.portal.store.read(None, lambda tx: require_org(tx, body.org_id))
     request = Request(
         org_id=body.org_id,
         from_=window_text(body.from_),
