@@ -41,17 +41,21 @@ def export(tx: Tx, org: str, user: str) -> dict[str, Any]:
         asked = select(table).where(table.c.org_id == org, table.c.user_id == user)
         said[str(table.name)] = _dicts(tx.rows(asked))
     letters = select(dead_letters).where(dead_letters.c.org_id == org, dead_letters.c.user_id == user)
-    said["dead_letters"] = [
-        {**each, "record": each["record"].decode("utf-8", "replace"), "corrected": None}
-        for each in _dicts(tx.rows(letters))
-    ]
+    said["dead_letters"] = _dicts(tx.rows(letters))
     acts = select(audit).where(audit.c.org_id == org, audit.c.actor_id == user)
     said["audit"] = _dicts(tx.rows(acts))
     return {name: rows for name, rows in said.items() if rows}
 
 
 def _dicts(rows: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-    return [{str(name): value for name, value in row._mapping.items()} for row in rows]  # noqa: SLF001
+    """Rows by the names of their columns; the bytes of letters as text."""
+    return [
+        {
+            str(name): value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+            for name, value in row._mapping.items()  # noqa: SLF001 - the public name
+        }
+        for row in rows
+    ]
 
 
 def is_member(tx: Tx, org: str, user: str) -> bool:

@@ -418,6 +418,9 @@ async def test_a_persons_data_is_given_out_whole(portal: House) -> None:
         "lesson.completed", "lesson.progressed", "quiz.answered", "analytics.recorded"
     }  # fmt: skip
     assert {each["userId"] for each in said["events"]} == {"demo-ada"}
+    misspelt = [each for each in said["rows"]["dead_letters"] if each["corrected"] is not None]
+    assert [each["corrected"] for each in misspelt] == ['{"courseId":"later","lessonId":"01-one"}']
+    assert "latre" in misspelt[0]["record"]
     assert "password" not in msgspec.json.encode(said).decode()
     await erased(portal)
     assert problem(await portal.service().get(EXPORT)) == (404, "not_found")
