@@ -94,9 +94,9 @@ class Telling(Generic[Facts]):
         self._build = build
         self.fresh_s = FRESH_S
         self._held: tuple[float, Facts] | None = None
-        """The last numbers and when they were gathered: one gathering serves every audience."""
-        self._as_of_s: dict[Audience, float] = {}
-        """Of when the numbers in an audience's document are."""
+        """This turn's numbers and when they were gathered: one gathering serves a beat's hundreds of topics,
+        and requests that pile up. Who was answered before they ask never gets numbers of before that."""
+        self._built_s: dict[Audience, float] = {}
         self._asked_s: dict[Audience, float] = {}
         self._changed = asyncio.Event()
 
@@ -104,18 +104,22 @@ class Telling(Generic[Facts]):
         """An audience's document, a tenth of a second old at most."""
         now_s = self._clock.ticks_s()
         self._asked_s[whom] = now_s
-        if now_s - self._as_of_s.get(whom, float("-inf")) < self.fresh_s:
+        if now_s - self._built_s.get(whom, float("-inf")) < self.fresh_s:
             told = self._feed.now(whom.topic)
             if told is not None:
                 return told
         if self._held is None or now_s - self._held[0] >= self.fresh_s:
             self._held = (now_s, self._facts())
-        return self._publish(whom, *self._held)
+            asyncio.get_running_loop().call_soon(self._let_go)
+        return self._publish(whom, self._held[1])
+
+    def _let_go(self) -> None:
+        self._held = None
 
     def changed(self) -> None:
         """The verdict is another: tell everybody now, not with the next tick. Event loop only."""
         self._held = None
-        self._as_of_s.clear()
+        self._built_s.clear()
         self._changed.set()
 
     async def run(self) -> None:
@@ -134,20 +138,19 @@ class Telling(Generic[Facts]):
 
     async def tell(self) -> None:
         """Bring every document that somebody wants up to date."""
-        now_s = self._clock.ticks_s()
-        self._held = held = (now_s, self._facts())
+        now_s, facts = self._clock.ticks_s(), self._facts()
         for number, (whom, asked_s) in enumerate(list(self._asked_s.items())):
             if now_s - asked_s > ASKED_S and not self._feed.readers(whom.topic):
                 del self._asked_s[whom]
-                self._as_of_s.pop(whom, None)
+                self._built_s.pop(whom, None)
                 self._feed.release(whom.topic)
                 continue
-            self._publish(whom, *held)
+            self._publish(whom, facts)
             if number % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
 
-    def _publish(self, whom: Audience, as_of_s: float, facts: Facts) -> Told:
-        self._as_of_s[whom] = as_of_s
+    def _publish(self, whom: Audience, facts: Facts) -> Told:
+        self._built_s[whom] = self._clock.ticks_s()
         return self._feed.publish(whom.topic, self._build(whom, facts), QUIET)
 
 

@@ -40,29 +40,30 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-def test_a_moment_s_numbers_are_gathered_once_however_many_audiences_ask(clock: ManualClock) -> None:
+async def test_a_turn_s_numbers_are_gathered_once_however_many_audiences_ask(clock: ManualClock) -> None:
     desk = Desk(clock)
     for whom in (STRANGERS, *MEMBERS):
         desk.telling.now(whom)
     assert desk.gathered == 1
+    await turns()
     clock.advance(FRESH_S)
     for whom in (STRANGERS, *MEMBERS):
         desk.telling.now(whom)
     assert desk.gathered == 2
 
 
-def test_a_document_s_numbers_are_a_tenth_of_a_second_old_at_most(clock: ManualClock) -> None:
+async def test_who_asks_first_never_gets_numbers_that_were_gathered_for_another_before(
+    clock: ManualClock,
+) -> None:
     desk = Desk(clock)
     desk.telling.now(STRANGERS)
-    clock.advance(FRESH_S * 0.9)
-    member = desk.telling.now(MEMBERS[0])
-    clock.advance(FRESH_S * 0.9)
-    # Built lately, of numbers that are older.
-    assert desk.telling.now(MEMBERS[0]).seq > member.seq
-    assert desk.gathered == 2
+    await desk.telling.tell()
+    await turns()
+    desk.telling.now(MEMBERS[0])
+    assert desk.gathered == 3
 
 
-def test_a_change_is_gathered_at_once(clock: ManualClock) -> None:
+async def test_a_change_is_gathered_at_once(clock: ManualClock) -> None:
     desk = Desk(clock)
     desk.telling.now(STRANGERS)
     desk.telling.changed()
