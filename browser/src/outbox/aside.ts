@@ -32,20 +32,17 @@ export interface Aside {
   close(): void;
 }
 
-interface AsideParts {
-  readonly journalKey: string;
-  readonly mirror: Mirror | undefined;
-  readonly clock: Clock;
+export function openAside(
+  journalKey: string,
+  mirror: Mirror | undefined,
+  clock: Clock,
   /** Keeps one in the database. */
-  readonly keep: (fresh: Fresh) => Promise<Entry>;
+  keep: (fresh: Fresh) => Promise<Entry>,
   /** A write that shows whether the storage takes one. */
-  readonly tryStorage: () => Promise<void>;
-  readonly kept: (entry: Entry) => void;
-  readonly changed: () => void;
-}
-
-export function openAside(parts: AsideParts): Aside {
-  const { mirror, clock } = parts;
+  tryStorage: () => Promise<void>,
+  kept: (entry: Entry) => void,
+  changed: () => void,
+): Aside {
   const entries = new Map<string, Entry>();
   const told = new Map<string, (sent: boolean) => void>();
   let safe = true;
@@ -54,7 +51,7 @@ export function openAside(parts: AsideParts): Aside {
   let cancelProbe = () => {};
   let probing: Promise<void> | undefined;
 
-  const keyOf = (id: string): string => `${parts.journalKey}.${id}`;
+  const keyOf = (id: string): string => `${journalKey}.${id}`;
 
   function journal(id: string, text: string | null): void {
     try {
@@ -92,7 +89,7 @@ export function openAside(parts: AsideParts): Aside {
     if (safe) {
       safe = false;
       probeMs = FIRST_PROBE_MS;
-      parts.changed();
+      changed();
     }
     cancelProbe();
     cancelProbe = clock.after(probeMs, () => void probe());
@@ -101,16 +98,16 @@ export function openAside(parts: AsideParts): Aside {
 
   async function rescue(): Promise<void> {
     try {
-      await parts.tryStorage();
+      await tryStorage();
       for (const { seq, generation, checksum, ...fresh } of [...entries.values()]) {
-        const entry = await parts.keep(fresh);
+        const entry = await keep(fresh);
         drop(fresh.id, false);
-        parts.kept(entry);
+        kept(entry);
       }
       cancelProbe();
       if (!safe) {
         safe = readable = true;
-        parts.changed();
+        changed();
       }
     } catch {
       failed(false);

@@ -27,18 +27,16 @@ export interface Lease {
   close(): void;
 }
 
-interface LeaseParts {
-  readonly locks: LockManager | null | undefined;
-  readonly name: string;
-  readonly book: Book;
-  readonly clock: Clock;
-  readonly page: Page | undefined;
+export function takeLease(
+  locks: LockManager | null | undefined,
+  name: string,
+  book: Book,
+  clock: Clock,
+  page: Page | undefined,
   /** Asks whoever sends, unseen, to leave the place to this tab. */
-  readonly askForSeat: () => void;
-  readonly changed: () => void;
-}
-
-export function takeLease({ locks, name, book, clock, page, askForSeat, changed }: LeaseParts): Lease {
+  askForSeat: () => void,
+  changed: () => void,
+): Lease {
   let epoch: number | undefined;
   let away = false;
   let leave: () => void = () => {};

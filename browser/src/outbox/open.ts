@@ -30,21 +30,21 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   const { keep, idle } = createKeeper(book);
   let closed = false;
 
-  const aside = openAside({
-    journalKey: `${name}.aside`,
+  const aside = openAside(
+    `${name}.aside`,
     mirror,
     clock,
     keep,
-    tryStorage: () => book.write((meta) => ({ meta }), true),
-    kept(entry) {
+    () => book.write((meta) => ({ meta }), true),
+    (entry) => {
       rescued.set(entry.id, entry);
       added(entry);
     },
-    changed() {
+    () => {
       watch.recompose();
       if (aside.isReadable()) sender.wake(true);
     },
-  });
+  );
   /** Entries that were aside first: they may be offered again. */
   const rescued = new Map<string, Entry>();
 
@@ -70,20 +70,20 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     return { count: backlog, lagMs: Math.max(0, ...times.map((time) => clock.now() - Date.parse(time))) };
   });
   const beacon = createBeacon(`${name}.beacon`, mirror, parts.sendBeacon);
-  const lease = takeLease({
+  const lease = takeLease(
     locks,
-    name: `${name}.send`,
+    `${name}.send`,
     book,
     clock,
     page,
-    askForSeat: () => exchange.pass({ ask: "seat" }),
-    changed() {
+    () => exchange.pass({ ask: "seat" }),
+    () => {
       exchange.changed();
       if (!lease.holds()) return;
       sender.wake(false);
       void losses.look();
     },
-  });
+  );
 
   const watch = watchStatus(
     store,

@@ -3,14 +3,13 @@
  * outcome names. Whatever goes wrong, an entry stays and the lane comes back, by a timer that no new entry
  * has to start.
  */
-import { askedWaitMs, waitMs } from "../core/backoff";
 import type { Clock } from "../core/clock";
 import { inWords } from "../core/problem";
 import { type Entry, isUrgent, LANES, type Lane, perLane } from "./entry";
-import type { Wait } from "./judge";
 import type { Pass } from "./parts";
 import type { LaneState } from "./port";
 import { LARGEST_BATCH, type Outcome } from "./requests";
+import { createPauses, LONGEST_GATHER_MS, newRun, type Run, SHORTEST_GATHER_MS, stateOf } from "./run";
 
 export interface SenderParts {
   readonly clock: Clock;
@@ -36,21 +35,8 @@ export interface Sender {
   close(): void;
 }
 
-const SHORTEST_GATHER_MS = 1_000;
-const LONGEST_GATHER_MS = 8_000;
 /** How often a lane is looked at, whatever happened. */
 const WATCH_MS = 15_000;
-/** How long until a held lane asks again by itself whether it may send. */
-const HELD_MS = 60_000;
-
-/** Until when to wait, by the steady clock and by the one that people read. */
-interface Pause {
-  readonly untilMs: number;
-  readonly atMs: number;
-  readonly why: string;
-  readonly asked: boolean;
-}
-
 /** What was done until no lane was busy any more. */
 export interface Total {
   readonly sent: number;
@@ -59,37 +45,12 @@ export interface Total {
 }
 const NONE: Total = { sent: 0, duplicates: 0, undeliverable: 0 };
 
-interface Run {
-  busy: boolean;
-  attempt: number;
-  wait?: Pause | undefined;
-  held?: Extract<LaneState, { name: "held" }>["why"] | undefined;
-  limit: number;
-  gatherMs: number;
-  /** When the lane's timer rings, by both clocks. */
-  dueMs: number;
-  dueAtMs: number;
-  cancel: () => void;
-  /** Entries put off one by one: how often, until when. */
-  off: Map<string, { attempt: number; untilMs: number; asked: boolean }>;
-}
-
 export function createSender(parts: SenderParts): Sender {
   const { clock, random } = parts;
   let closed = false;
   let total = NONE;
-  const runs = perLane(
-    (): Run => ({
-      busy: false,
-      attempt: 0,
-      limit: LARGEST_BATCH,
-      gatherMs: SHORTEST_GATHER_MS,
-      dueMs: Number.POSITIVE_INFINITY,
-      dueAtMs: 0,
-      cancel: () => {},
-      off: new Map(),
-    }),
-  );
+  const runs = perLane(newRun);
+  const { putOff, putOffOne, hold } = createPauses(clock, random);
 
   /** Drains the lane after `delayMs`, but not before its wait is over and not after an earlier appointment. */
   function pump(lane: Lane, delayMs = 0): void {
@@ -157,10 +118,7 @@ export function createSender(parts: SenderParts): Sender {
         undeliverable: total.undeliverable + refused.length,
       };
     }
-    for (const [{ id }, wait] of later) {
-      const attempt = (run.off.get(id)?.attempt ?? 0) + 1;
-      run.off.set(id, { attempt, ...until(attempt, wait) });
-    }
+    for (const [{ id }, wait] of later) putOffOne(run, id, wait);
     // The newest answer says how long to gather: a server that is slow or asks for patience gets fewer requests.
     const tookMs = clock.elapsed() - nowMs;
     run.gatherMs = Math.min(LONGEST_GATHER_MS, Math.max(SHORTEST_GATHER_MS, 4 * tookMs));
@@ -172,29 +130,6 @@ export function createSender(parts: SenderParts): Sender {
       putOff(run, next);
     }
     return true;
-  }
-
-  function until(attempt: number, { why, askedS }: Wait): Pause {
-    const asked = askedS !== undefined;
-    const forMs = asked ? askedWaitMs(askedS, random) : waitMs(attempt, random);
-    return pause(forMs, why, asked);
-  }
-
-  const pause = (forMs: number, why: string, asked: boolean): Pause => ({
-    untilMs: clock.elapsed() + forMs,
-    atMs: Math.round(clock.now() + forMs),
-    why,
-    asked,
-  });
-
-  function putOff(run: Run, wait: Wait): void {
-    run.attempt += 1;
-    run.wait = until(run.attempt, wait);
-  }
-
-  function hold(run: Run, why: NonNullable<Run["held"]>): void {
-    run.held = why;
-    run.wait = pause(HELD_MS, why, false);
   }
 
   function wake(asked: boolean): void {
@@ -221,14 +156,7 @@ export function createSender(parts: SenderParts): Sender {
   let cancelWatch = watch();
 
   return {
-    stateOf(lane): LaneState {
-      const { busy, held, wait, dueMs, dueAtMs } = runs[lane];
-      if (held) return { name: "held", why: held };
-      if (wait) return { name: "waiting", nextTryAtMs: wait.atMs, why: wait.why, asked: wait.asked };
-      if (busy || dueMs <= clock.elapsed()) return { name: "sending" };
-      if (dueMs === Number.POSITIVE_INFINITY) return { name: "idle" };
-      return { name: "waiting", nextTryAtMs: Math.round(dueAtMs), why: "more may come", asked: false };
-    },
+    stateOf: (lane) => stateOf(runs[lane], clock.elapsed()),
     added: (entry, urgent = isUrgent(entry)) => pump(entry.lane, urgent ? 0 : runs[entry.lane].gatherMs),
     wake,
     close() {

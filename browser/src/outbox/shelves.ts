@@ -27,7 +27,8 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
     put: readonly Put[],
     drop: readonly Drop[],
     gone: readonly number[],
-    { epoch, strict = true }: { epoch?: number | undefined; strict?: boolean } = {},
+    strict = true,
+    epoch?: number,
   ): Promise<boolean> {
     let done = false;
     await book.write((meta): Change | undefined => {
@@ -103,9 +104,8 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
       const items = refused.map(
         ([entry, why]): Undeliverable => ({ id: entry.id, entry, ...why, since: since() }),
       );
-      const answered: Answered[] =
-        answer === undefined ? [] : settled.map(([{ id }]) => ({ id, answer, since: since() }));
-      const old = answer === undefined ? [] : (await store.read("answers")).slice(0, -ANSWERS_KEPT);
+      const answered: Answered[] = answer ? settled.map(([{ id }]) => ({ id, answer, since: since() })) : [];
+      const old = answer ? (await store.read("answers")).slice(0, -ANSWERS_KEPT) : [];
       const done = await change(
         [
           ...items.map((item): Put => ["undeliverable", item]),
@@ -118,7 +118,8 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
         // The server counts a number when it journals it: not that of a duplicate.
         settled.filter(([, how]) => how === "duplicate").map(([{ seq }]) => seq),
         // A loss of power brings all of it back at worst: then it is sent again, and the server knows it.
-        { epoch, strict: false },
+        false,
+        epoch,
       );
       if (!done) return false;
       for (const [{ id, lane }, outcome] of settled) tell({ type: "settled", id, lane, outcome });
