@@ -1,13 +1,13 @@
 /** The outbox of one principal, put together. See `port.ts` for what it promises. */
 import { systemClock } from "../core/clock";
 import { mintId as mint } from "../core/ids";
+import { createAdding } from "./adding";
 import { openAside } from "./aside";
 import { createBeacon } from "./beacon";
-import { openBook } from "./book";
+import { type Book, openBook } from "./book";
 import { createKeeper } from "./commit";
 import { createDelivery } from "./delivery";
-import { type Draft, type Entry, LANES } from "./entry";
-import { freshOf } from "./fresh";
+import { LANES, type Principal } from "./entry";
 import { openIndexedDb } from "./indexeddb";
 import { takeLease } from "./lease";
 import { createLook } from "./look";
@@ -19,6 +19,7 @@ import type { News, Outbox } from "./port";
 import { createSender } from "./sender";
 import { createShelves } from "./shelves";
 import { watchStatus } from "./status";
+import type { Store } from "./store";
 
 export async function openOutbox(parts: Parts): Promise<Outbox> {
   const { principal, mirror, page, clock = systemClock, random = Math.random, mintId = mint } = parts;
@@ -36,31 +37,14 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     clock,
     keep,
     () => book.write((meta) => ({ meta }), true),
-    (entry) => {
-      rescued.set(entry.id, entry);
-      added(entry);
-    },
+    (entry) => rescued(entry),
     () => {
       watch.recompose();
       if (aside.isReadable()) sender.wake(true);
     },
   );
-  /** Entries that were aside first: they may be offered again. */
-  const rescued = new Map<string, Entry>();
 
-  // Hydrate. A storage that does not answer is a condition, not a failure: the outbox works without it.
-  const answers = await book
-    .write(() => undefined, true)
-    .then(
-      () => true,
-      () => false,
-    );
-  const { orgId, userId } = book.known();
-  if (orgId !== principal.orgId || userId !== principal.userId) {
-    store.close();
-    throw new Error("This database is somebody else's.");
-  }
-
+  const answers = await hydrate(store, book, principal);
   const tell = (news: News): void => exchange.tell(news);
 
   const shelves = createShelves(store, book, clock, tell);
@@ -107,33 +91,18 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   });
   const exchange = openExchange(channel?.(name), beacon, sender, lease, watch);
 
-  // Adding
-
-  function added(entry: Entry): void {
-    tell({ type: "added", entry });
-    beacon.added(entry);
-    if (lease.holds() || entry.seq === 0) sender.added(entry);
-  }
-
-  async function add(draft: Draft): Promise<Entry> {
-    if (closed) throw new Error("This outbox is closed.");
-    const fresh = freshOf(draft, principal, mintId, clock.now());
-    if (aside.has(fresh.id)) await aside.probe();
-    const before = rescued.get(fresh.id);
-    if (before) return before;
-    if (aside.isSafe()) {
-      try {
-        const entry = await keep(fresh);
-        added(entry);
-        return entry;
-      } catch {
-        aside.failed(false);
-      }
-    }
-    const sentDirectly = aside.take(fresh, book.known().generation);
-    sender.added(fresh, true);
-    throw Object.assign(new Error("This device could not keep it."), { name: "NotKept", sentDirectly });
-  }
+  const { add, added, rescued } = createAdding(
+    principal,
+    clock,
+    mintId,
+    book,
+    keep,
+    aside,
+    beacon,
+    lease,
+    sender,
+    tell,
+  );
 
   const stopListening = page?.listen((change) => {
     exchange.runs(change !== "gone");
@@ -143,7 +112,10 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
 
   const outbox: Outbox = {
     principal,
-    add,
+    async add(draft) {
+      if (closed) throw new Error("This outbox is closed.");
+      return add(draft);
+    },
     async waiting() {
       return (await shelves.waiting()).sort((one, other) => one.seq - other.seq);
     },
@@ -201,4 +173,20 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   sender.wake(false);
   if (lease.holds()) void losses.look();
   return outbox;
+}
+
+/** Whether the storage answers. One that does not is a condition, no failure: the outbox works without it. */
+async function hydrate(store: Store, book: Book, principal: Principal): Promise<boolean> {
+  const answers = await book
+    .write(() => undefined, true)
+    .then(
+      () => true,
+      () => false,
+    );
+  const { orgId, userId } = book.known();
+  if (orgId !== principal.orgId || userId !== principal.userId) {
+    store.close();
+    throw new Error("This database is somebody else's.");
+  }
+  return answers;
 }
