@@ -3,8 +3,10 @@
  * carries it. Nobody answers a beacon, so it deletes nothing; the next start asks which entries arrived.
  */
 import { batchText } from "../wire/batch";
+import type { Book } from "./book";
 import type { Entry, Lane } from "./entry";
 import type { Mirror } from "./parts";
+import type { PassKeeper } from "./pass";
 import { bytesOf, fitting, LARGEST_BATCH_BYTES, pathOf, sizeOf, written } from "./requests";
 
 const MOST_EVENTS = 100;
@@ -14,7 +16,7 @@ export interface Beacon {
   /** An entry of this tab that has no receipt yet. */
   added(entry: Entry): void;
   ended(id: string): void;
-  send(deviceId: string, csrfToken: string): void;
+  send(): void;
   /** What earlier pages sent by beacon and did not hear of; forgets it. */
   unanswered(): string[];
 }
@@ -23,23 +25,26 @@ export function createBeacon(
   key: string,
   mirror: Mirror | undefined,
   sendBeacon: ((path: string, body: Blob) => boolean) | undefined,
+  book: Book,
+  pass: PassKeeper,
 ): Beacon {
   /** Oldest first. */
   const open = new Map<string, Entry>();
   const sent = new Set<string>();
 
   /** Half as much where the browser refuses: the newest half. */
-  function trySending(path: string, deviceId: string, csrfToken: string, entries: Entry[]): number {
-    if (entries.length === 0) return 0;
-    const generation = entries[0]?.generation ?? 1;
-    const events = entries.toReversed().map(written);
-    const text = `{"csrfToken":${JSON.stringify(csrfToken)},${batchText({ deviceId, generation }, events).slice(1)}`;
+  function trySending(path: string, csrfToken: string, entries: Entry[]): number {
+    const [newest] = entries;
+    if (!newest) return 0;
+    const from = { deviceId: book.known().deviceId, generation: newest.generation };
+    const events = batchText(from, entries.toReversed().map(written)).slice(1);
+    const text = `{"csrfToken":${JSON.stringify(csrfToken)},${events}`;
     // Its address says whose it is: a beacon carries no header, and the worker leaves the outbox alone.
     if (sendBeacon?.(`${path}?outbox`, new Blob([text], { type: "text/plain" }))) {
       for (const { id } of entries) sent.add(id);
       return bytesOf(text);
     }
-    return trySending(path, deviceId, csrfToken, entries.slice(0, Math.floor(entries.length / 2)));
+    return trySending(path, csrfToken, entries.slice(0, Math.floor(entries.length / 2)));
   }
 
   function read(): string[] {
@@ -56,7 +61,9 @@ export function createBeacon(
       open.delete(id);
       sent.delete(id);
     },
-    send(deviceId, csrfToken) {
+    send() {
+      const csrfToken = pass.token();
+      if (!csrfToken) return;
       // Browsers bound all beacons of a page together at 64 KiB; this leaves room for those of others.
       let leftBytes = LARGEST_BATCH_BYTES;
       for (const lane of LANES) {
@@ -64,7 +71,7 @@ export function createBeacon(
           .reverse()
           .filter((one) => one.lane === lane && !sent.has(one.id) && sizeOf(one) <= leftBytes);
         const entries = fitting(newest, MOST_EVENTS, leftBytes);
-        leftBytes -= trySending(pathOf(lane), deviceId, csrfToken, entries);
+        leftBytes -= trySending(pathOf(lane), csrfToken, entries);
       }
       try {
         if (sent.size > 0) mirror?.set(key, JSON.stringify([...new Set([...read(), ...sent])].slice(-1_000)));

@@ -8,6 +8,7 @@ import { type Book, openBook } from "./book";
 import { createKeeper } from "./commit";
 import { createDelivery } from "./delivery";
 import { LANES, type Principal } from "./entry";
+import { faceOf } from "./face";
 import { openIndexedDb } from "./indexeddb";
 import { takeLease } from "./lease";
 import { createLook } from "./look";
@@ -29,7 +30,6 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   const store = engine(name);
   const book = openBook(store, principal, name, mirror, mintId);
   const { keep, idle } = createKeeper(book);
-  let closed = false;
 
   const aside = openAside(
     `${name}.aside`,
@@ -37,7 +37,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     clock,
     keep,
     () => book.write((meta) => ({ meta }), true),
-    (entry) => rescued(entry),
+    (entry) => adding.rescued(entry),
     () => {
       watch.recompose();
       if (aside.isReadable()) sender.wake(true);
@@ -53,7 +53,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     const times = LANES.flatMap((lane) => lanes[lane].oldestAt ?? []);
     return { count: backlog, lagMs: Math.max(0, ...times.map((time) => clock.now() - Date.parse(time))) };
   });
-  const beacon = createBeacon(`${name}.beacon`, mirror, parts.sendBeacon);
+  const beacon = createBeacon(`${name}.beacon`, mirror, parts.sendBeacon, book, pass);
   const lease = takeLease(
     locks,
     `${name}.send`,
@@ -78,9 +78,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
     (status) => exchange.tellHere({ type: "status", status }),
   );
   const losses = createLook(store, book, clock, mintId, pass, lease, tell);
-  const sender = createSender({
-    clock,
-    random,
+  const sender = createSender(clock, random, {
     ...createDelivery(book, shelves, aside, beacon, pass, lease, losses, tell),
     changed: () => exchange.changed(),
     async drained(total) {
@@ -91,80 +89,24 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   });
   const exchange = openExchange(channel?.(name), beacon, sender, lease, watch);
 
-  const { add, added, rescued } = createAdding(
-    principal,
-    clock,
-    mintId,
-    book,
-    keep,
-    aside,
-    beacon,
-    lease,
-    sender,
-    tell,
-  );
+  const adding = createAdding(principal, clock, mintId, book, keep, aside, beacon, lease, sender, tell);
 
   const stopListening = page?.listen((change) => {
     exchange.runs(change !== "gone");
     // A page that was put by has not heard everything.
-    void (change === "seen" ? watch.refresh() : outbox.beacon());
+    void (change === "seen" ? watch.refresh() : beacon.send());
   });
 
-  const outbox: Outbox = {
-    principal,
-    async add(draft) {
-      if (closed) throw new Error("This outbox is closed.");
-      return add(draft);
-    },
-    async waiting() {
-      return (await shelves.waiting()).sort((one, other) => one.seq - other.seq);
-    },
-    undeliverable: shelves.undeliverable,
-    losses: shelves.losses,
-    answers: shelves.answers,
-    get status() {
-      return watch.status();
-    },
-    subscribe: exchange.subscribe,
-    sendNow() {
-      if (!aside.isSafe()) void aside.probe();
-      if (!lease.holds()) exchange.pass({ ask: "send" });
-      sender.wake(true);
-      void losses.look();
-    },
-    async putAway(id) {
-      await shelves.putAway(id);
-      await watch.refresh();
-    },
-    async tryAgain(id) {
-      const entry = await shelves.tryAgain(id);
-      if (entry) added(entry);
-      await watch.refresh();
-      return entry !== undefined;
-    },
-    async discardAll() {
-      const count = await shelves.discardAll();
-      const mine = aside.of();
-      for (const { id } of mine) aside.drop(id, false);
-      await watch.refresh();
-      return count + mine.length;
-    },
-    beacon() {
-      const token = pass.token();
-      if (token) beacon.send(book.known().deviceId, token);
-    },
-    async close() {
-      closed = true;
-      watch.close();
-      stopListening?.();
-      sender.close();
-      lease.close();
-      aside.close();
-      await idle();
-      exchange.close();
-      store.close();
-    },
-  };
+  async function close(): Promise<void> {
+    watch.close();
+    stopListening?.();
+    sender.close();
+    lease.close();
+    aside.close();
+    await idle();
+    exchange.close();
+    store.close();
+  }
 
   if (!answers) aside.failed(true);
   else if (aside.of().length > 0) await aside.probe();
@@ -172,7 +114,7 @@ export async function openOutbox(parts: Parts): Promise<Outbox> {
   exchange.pass({ ask: "states" });
   sender.wake(false);
   if (lease.holds()) void losses.look();
-  return outbox;
+  return faceOf(principal, adding, aside, shelves, beacon, lease, sender, losses, exchange, watch, close);
 }
 
 /** Whether the storage answers. One that does not is a condition, no failure: the outbox works without it. */

@@ -12,8 +12,6 @@ import { LARGEST_BATCH, type Outcome } from "./requests";
 import { createPauses, LONGEST_GATHER_MS, newRun, type Run, SHORTEST_GATHER_MS, stateOf } from "./run";
 
 export interface SenderParts {
-  readonly clock: Clock;
-  readonly random: () => number;
   /** "again": what waits is another now, so look again before sending. */
   readonly authorize: () => Promise<Pass | "again">;
   /** The oldest of a lane that this tab may send now, but for those to skip; none for a tab that must not. */
@@ -45,8 +43,7 @@ export interface Total {
 }
 const NONE: Total = { sent: 0, duplicates: 0, undeliverable: 0 };
 
-export function createSender(parts: SenderParts): Sender {
-  const { clock, random } = parts;
+export function createSender(clock: Clock, random: () => number, parts: SenderParts): Sender {
   let closed = false;
   let total = NONE;
   const runs = perLane(newRun);
