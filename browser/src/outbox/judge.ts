@@ -59,10 +59,10 @@ export function judgeReceipts(sent: readonly Entry[], told: Receipts): Verdict {
 }
 
 /** The lane waits while its first entry is not named: assignments go in their order. */
-export function judgeAssigned([entry]: readonly Entry[], answer: Assigned): Verdict {
-  const { receipt } = answer;
-  const status = receipt?.id.toLowerCase() === entry?.id && receipt?.status;
-  return entry && (status === "accepted" || status === "duplicate")
+export function judgeAssigned(sent: readonly Entry[], answer: Assigned): Verdict {
+  const [entry] = sent as [Entry];
+  const { id, status } = answer.receipt;
+  return id.toLowerCase() === entry.id && (status === "accepted" || status === "duplicate")
     ? { ...nothing(), settled: [[entry, status]], answer }
     : { ...nothing(), next: { why: "the answer did not name this event" } };
 }

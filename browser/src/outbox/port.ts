@@ -96,7 +96,7 @@ export type News =
       readonly left: number;
     };
 
-/** What the server did with an assignment: `{assigned, already, refused[]}`, or the receipt of what is to be done. */
+/** The server's answer to an assignment: its `receipt`, and where that is done already `{assigned, already, refused[]}`. */
 export interface Answered {
   /** The entry's. */
   readonly id: string;

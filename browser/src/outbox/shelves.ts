@@ -66,18 +66,25 @@ export function createShelves(store: Store, book: Book, clock: Clock, tell: (new
     return entries;
   }
 
-  function remains([lane, seq]: Key, record: unknown): Undeliverable {
-    const left = (record ?? {}) as Partial<Entry>;
+  function remains([lane, seq]: Key, left: unknown): Undeliverable {
     const { orgId, userId, generation } = book.known();
     const entry = {
       id: `unreadable-${generation}-${seq}`,
       kind: "unreadable",
-      createdAt: since(),
       payload: "",
-    };
+      createdAt: since(),
+      version: 0,
+      checksum: "",
+      orgId,
+      userId,
+      generation,
+      lane,
+      seq,
+      ...(left as object | undefined),
+    } as Entry;
     return {
-      id: left.id ?? entry.id,
-      entry: { orgId, userId, generation, version: 0, checksum: "", ...entry, lane, seq, ...left } as Entry,
+      id: entry.id,
+      entry,
       code: "damaged",
       reason: "This device's storage damaged this entry, so it cannot be sent as it was.",
       since: since(),

@@ -97,7 +97,7 @@ export const believeLossTaken: Believe<LossTaken> = (value) =>
 
 /** With the effect or without it, the receipt is there: only that lets an entry go. */
 export const believeAssigned: Believe<Assigned> = (value) =>
-  isFields(value) && isReceipt(value.receipt) ? (value as Assigned) : undefined;
+  isFields(value) && isReceipt(value.receipt) ? (value as unknown as Assigned) : undefined;
 
 /** For calls whose answer is empty. */
 export const believeNothing: Believe<null> = () => null;

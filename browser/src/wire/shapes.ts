@@ -41,8 +41,9 @@ export type DeviceState = Schemas["DeviceState"];
 export type Receipts = Pick<Schemas["Receipts"], "receipts" | "slowDownMs"> & { device?: DeviceState };
 export type Held = Schemas["Held"];
 export type LossTaken = Schemas["LossTaken"];
-/** What assigning or unassigning did, or the receipt of what is still to be done. */
-export type Assigned = Partial<Schemas["Assigned"] & Schemas["Unassigned"]>;
+/** The receipt of an assignment or its undoing, with what it did where that is done. */
+export type Assigned = Pick<Schemas["Assigned"], "receipt"> &
+  Partial<Omit<Schemas["Assigned"] & Schemas["Unassigned"], "receipt">>;
 
 // Health
 
