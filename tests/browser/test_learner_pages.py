@@ -196,22 +196,46 @@ def test_what_was_read_can_be_put_away(browser: Browser, served: Served) -> None
         expect(page.get_by_text("There is no such lesson.")).to_have_count(0)
 
 
-LOSES_TWO_EVENTS: Final = """
-async () => {
-  const loss = { id: "one", generation: 1, missing: [[3, 4]], cause: "Its database was deleted or lost." };
+PUTS_ON_A_SHELF: Final = """
+async ([shelf, record]) => {
   const names = (await indexedDB.databases()).map(({ name }) => name).filter((name) => HASHED.test(name));
   for (const name of names) await new Promise((done, failed) => {
     const opening = indexedDB.open(name);
     opening.onerror = failed;
     opening.onsuccess = () => {
-      const writing = opening.result.transaction("losses", "readwrite");
-      writing.objectStore("losses").put({ ...loss, noticedAt: new Date().toISOString(), told: true }, "one");
+      const writing = opening.result.transaction(shelf, "readwrite");
+      writing.objectStore(shelf).put(record, record.id);
       writing.oncomplete = () => { opening.result.close(); done(); };
     };
   });
   return names.length;
 }
 """.replace("HASHED", "/^holdfast-[0-9a-f]{16}$/")
+"""Writes into every outbox of the browser, as it stands on the device."""
+
+LOST: Final = {
+    "id": "one",
+    "generation": 1,
+    "missing": [[3, 4]],
+    "cause": "Its database was deleted or lost.",
+    "noticedAt": "2026-11-23T08:00:00.000Z",
+    "told": True,
+}
+DAMAGED: Final = {
+    "id": "bad",
+    "entry": {
+        "id": "bad",
+        "lane": "progressQueue",
+        "seq": 1,
+        "kind": "lesson.completed",
+        "label": "Ebb complete",
+        "payload": "",
+        "createdAt": "2026-11-23T08:00:00.000Z",
+    },
+    "code": "damaged",
+    "reason": "It was damaged.",
+    "since": "2026-11-23T08:00:00.000Z",
+}
 
 
 def test_a_device_that_lost_something_never_says_that_all_is_on_the_server(
@@ -221,7 +245,7 @@ def test_a_device_that_lost_something_never_says_that_all_is_on_the_server(
         page = context.new_page()
         sign_in(page, served)
         waiting(page, 0)
-        assert page.evaluate(LOSES_TWO_EVENTS) == 1
+        assert page.evaluate(PUTS_ON_A_SHELF, ["losses", LOST]) == 1
         page.reload()
         expect(page.locator(".standing")).to_have_text("Some was lost")
         assert marks(page, ".standing") == ["stop"]
@@ -232,6 +256,21 @@ def test_a_device_that_lost_something_never_says_that_all_is_on_the_server(
         ).to_be_visible()
         expect(page.get_by_text("Everything you did on this device is on the server")).to_have_count(0)
         expect(page.get_by_text("Everything else you did on this device is on the server")).to_be_visible()
+
+
+def test_what_the_device_damaged_is_not_offered_to_be_sent_again(browser: Browser, served: Served) -> None:
+    with browser.new_context(service_workers="block") as context:
+        page = context.new_page()
+        sign_in(page, served)
+        waiting(page, 0)
+        assert page.evaluate(PUTS_ON_A_SHELF, ["undeliverable", DAMAGED]) == 1
+        page.reload()
+        page.locator(".standing").click()
+        item = page.get_by_role("listitem").filter(has_text="Ebb complete")
+        expect(item).to_contain_text("Save a copy for your teacher, and do again what is missing.")
+        expect(item.get_by_role("button")).to_have_text(["I have read this, put it away"])
+        item.get_by_role("button").click()
+        expect(item).to_have_count(0)
 
 
 def test_a_page_whose_script_does_not_come_says_so_and_can_be_asked_again(
