@@ -1093,7 +1093,9 @@ export interface components {
         };
         /**
          * AnalyticsRecorded
-         * @description `analytics.recorded` v1: something that happened on a page; `data` is any JSON object.
+         * @description `analytics.recorded` v1: something that happened on a page.
+         *
+         *         `data` is any JSON object in UTF-8, at most 64 levels deep, of numbers that 64 bits can hold.
          */
         AnalyticsRecorded: {
             /** @default null */
@@ -1678,6 +1680,8 @@ export interface components {
         /**
          * Exported
          * @description What the portal holds of a person in an org: rows by table, and events as the journal has them.
+         *
+         *         An event that can't be read as JSON is given as a text, with U+FFFD in the place of what is no UTF-8.
          */
         Exported: {
             events: unknown[];
@@ -2425,8 +2429,9 @@ export interface components {
          * @description A body to apply in the place of the record's own, and why; both or neither.
          */
         Redrive: {
-            body: unknown;
-            reason: string;
+            body?: unknown;
+            /** @default null */
+            reason?: string | null;
         };
         /**
          * Refusal

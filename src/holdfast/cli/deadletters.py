@@ -93,20 +93,19 @@ def show(letter_id: str, **at: Any) -> None:  # noqa: ANN401
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file with a corrected body, applied in the place of the record's own.",
 )
-@click.option("--reason", help="Why the body is another; needed with --body.")
+@click.option("--reason", help="Why the body is another; with --body, and only then.")
 @_common
 @say.clear_errors
 def redrive(letter_id: str, body: Path | None, reason: str | None, **at: Any) -> None:  # noqa: ANN401
     """Send one letter through again, with its old id."""
-    sent: bytes | None = None
+    said: dict[str, Any] = {} if reason is None else {"reason": reason}
     if body is not None:
         try:
-            read = msgspec.json.decode(body.read_bytes(), type=msgspec.Raw)
+            said["body"] = msgspec.json.decode(body.read_bytes(), type=msgspec.Raw)
         except msgspec.DecodeError as fault:
             raise Rejected(f"{body} is not JSON: {fault}", code="malformed") from fault
-        sent = msgspec.json.encode({"body": read, "reason": reason or ""})
     path = f"{_PATH}/{letter_id}/redrive"
-    letter = _ask(at, lambda here, org: here.call("POST", path, org=org, content=sent))
+    letter = _ask(at, lambda here, org: here.call("POST", path, org=org, json=said))
     _told(letter, at)
     if letter["status"] != "redriven":
         raise SystemExit(1)

@@ -39,7 +39,10 @@ def _no_data() -> msgspec.Raw:
 
 
 class AnalyticsRecorded(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, gc=False):
-    """`analytics.recorded` v1: something that happened on a page; `data` is any JSON object."""
+    """`analytics.recorded` v1: something that happened on a page.
+
+    `data` is any JSON object in UTF-8, at most 64 levels deep, of numbers that 64 bits can hold.
+    """
 
     name: Annotated[str, Meta(extra_json_schema={"pattern": NAME_PATTERN})]
     course_id: SeenId | None = None

@@ -351,6 +351,9 @@ def test_a_letter_is_mended_with_a_corrected_body_from_the_command_line(
     (tmp_path / "body.json").write_text(json.dumps({"courseId": course, "lessonId": lesson}))
     mended = ("deadletters", "redrive", letter["id"], "--body", str(tmp_path / "body.json"), *where)
     assert holdfast(*mended).status == 1, "without a reason"
+    alone = holdfast("deadletters", "redrive", letter["id"], "--reason", "a trial", *where)
+    assert alone.status == 1, "without a body"
+    assert holdfast("deadletters", "show", letter["id"], *where).json["redrives"] == 0
     assert holdfast(*mended, "--reason", "the course's id was misspelt").json["status"] == "redriven"
     late = holdfast("deadletters", "list", "--from", "2099-01-01T00:00:00Z", *where)
     assert late.json["items"] == []

@@ -272,6 +272,23 @@ async def test_a_corrected_body_needs_its_reason(portal: House) -> None:
     assert problem(answer) == (422, "invalid")
 
 
+async def test_a_reason_needs_the_corrected_body_it_is_for(portal: House) -> None:
+    letter = await park(portal)
+    answer = await portal.service().post(f"{LETTERS}/{letter['id']}/redrive", {"reason": "a trial"})
+    assert problem(answer) == (422, "invalid")
+    assert "both or neither" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("body", [None, {}, {"reason": None}])
+async def test_a_redrive_without_either_sends_the_record_through_as_it_is(
+    portal: House, body: dict[str, None] | None
+) -> None:
+    letter = await park(portal, body={"courseId": "tides", "lessonId": "01-ebb"})
+    await give_the_course(portal)
+    said = (await portal.service().post(f"{LETTERS}/{letter['id']}/redrive", body)).json()
+    assert (said["status"], said["corrected"]) == ("redriven", None)
+
+
 async def test_personal_values_in_a_corrected_body_are_scrubbed_too(portal: House) -> None:
     def leave(tx: Tx, *, active: bool) -> None:
         table = schema.memberships

@@ -47,8 +47,13 @@ class Letters(Said):
 class Redrive(Wire):
     """A body to apply in the place of the record's own, and why; both or neither."""
 
-    body: msgspec.Raw
-    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=1000)]
+    body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    reason: Annotated[str, msgspec.Meta(min_length=3, max_length=1000)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse one of them alone."""
+        if (self.body is msgspec.UNSET) != (self.reason is None):
+            raise ValueError("body and reason go together: both or neither")
 
 
 class Discard(Wire):
@@ -166,14 +171,14 @@ async def show(ask: Ask) -> DeadLetter:
 async def redrive(ask: Ask) -> DeadLetter:
     """Send one through again, with its old id; with another body where the request brings one."""
     letter_id, actor, scope = ask.path["letter_id"], ask.me.user_id, _scope(ask)
-    mended: Redrive | None = ask.body
-    details = {} if mended is None else {"corrected": True, "reason": mended.reason}
+    asked: Redrive = ask.body or Redrive()
+    body = None if isinstance(asked.body, msgspec.UnsetType) else bytes(asked.body)
+    details = {} if body is None else {"corrected": True, "reason": asked.reason}
 
     def audited(tx: Tx) -> None:
         org = deadletters.find(tx, letter_id, scope).org_id
         note_for(tx, org, actor, "deadletter.redrive", letter_id, details)
 
-    body = None if mended is None else bytes(mended.body)
     return await ask.portal.applier.redrive(scope, letter_id, actor, audited, body)
 
 
