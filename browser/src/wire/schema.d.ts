@@ -473,7 +473,7 @@ export interface paths {
         };
         /**
          * The platform's orgs
-         * @description Action `org.write`.
+         * @description Action `org.read`.
          */
         get: operations["get_api_admin_orgs"];
         put?: never;

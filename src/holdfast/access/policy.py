@@ -68,6 +68,7 @@ TABLE: Final[dict[str, Rule]] = {
     "person.export": _row("own org", "operator", "service"),
     "ledger.read": _row("own org", "operator", "service"),
     "devices.read": _row("own org", "operator", "service"),
+    "org.read": _row("own org", "operator", "service"),
     "org.write": _row("platform", "operator"),
     "token.mint": _row("platform", "operator"),
     "token.read": _row("platform", "operator"),

@@ -70,8 +70,15 @@ class Desk:
         kind = answer.headers.get("content-type", "")
         return msgspec.json.decode(answer.content) if "json" in kind and answer.content else answer.content
 
+    async def is_service(self) -> bool:
+        """Whether who asks is a service, which has one org and sees no other."""
+        said = await self.call("GET", "/api/auth/session")
+        return "service" in said["principal"]["roles"]
+
     async def as_service(self, org: str) -> Desk:
         """The same portal, as a service of an org: an operator keeps the platform, and acts in no org."""
+        if await self.is_service():
+            return self
         made = await self.call(
             "POST", "/api/admin/tokens", json={"role": "service", "orgId": org, "ttlDays": 1}
         )
@@ -178,9 +185,15 @@ def running_at(folder: Path) -> RunningAt:
 
 
 async def org_id(at: Desk, slug: str) -> str:
-    """The id of the org with a slug. Raises Rejected `not_found`."""
+    """The id of the org with a slug. Raises Rejected `not_found`; to a service, `org_forbidden`."""
     found = await at.call("GET", "/api/admin/orgs", params={"slug": slug})
     if not found["items"]:
+        if await at.is_service():
+            raise Rejected(
+                f"the org with the slug {slug!r} is not the one that the token is of",
+                code="org_forbidden",
+                hint="Leave --org out where that is allowed, or give another --token.",
+            )
         raise Rejected(
             f"no org has the slug {slug!r}", code="not_found", hint="`holdfast seed demo` makes two orgs."
         )

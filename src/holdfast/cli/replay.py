@@ -92,15 +92,7 @@ async def _asked(asked: dict[str, Any]) -> list[dict[str, Any]]:
 async def _orgs(here: Desk, asked: dict[str, Any]) -> list[str]:
     if asked["all_orgs"]:
         return [each["id"] for each in (await here.call("GET", "/api/admin/orgs"))["items"]]
-    found: list[str] = []
-    for slug in asked["orgs"]:
-        try:
-            found.append(await org_id(here, slug))
-        except Rejected as no:
-            if no.code != "forbidden":
-                raise
-            found.append(slug)  # a service may not look orgs up: it names its own by the id
-    return found
+    return [await org_id(here, slug) for slug in asked["orgs"]]
 
 
 async def _one(here: Desk, org: str, asked: dict[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,7 @@ person.erase        sss     fxf     fxf     +++      +xo
 person.export       sss     fxf     fxf     +++      +xo
 ledger.read         sss     fxf     fxf     +++      +xo
 devices.read        sss     fxf     fxf     +++      +xo
+org.read            sss     fxf     fxf     +++      +xo
 org.write           sss     fff     fff     +++      fff
 token.mint          sss     fff     fff     +++      fff
 token.read          sss     fff     fff     +++      fff

@@ -130,8 +130,10 @@ class Orgs(Said):
 
 
 async def orgs(ask: Ask) -> Orgs:
-    """The orgs, or the one with a slug."""
+    """The orgs, or the one with a slug; of a service, its own."""
     statement = select(schema.orgs).order_by(schema.orgs.c.slug)
+    if not ask.me.operator:
+        statement = statement.where(schema.orgs.c.id == ask.org)
     if ask.query.slug is not None:
         statement = statement.where(schema.orgs.c.slug == ask.query.slug)
 
@@ -274,7 +276,7 @@ def _scope(ask: Ask) -> str | None:
 _BASE = "/api/admin/offline"
 
 CALLS: tuple[Call, ...] = (
-    Call("GET", "/api/admin/orgs", orgs, "org.write", Orgs, "The platform's orgs", query=OrgFilter),
+    Call("GET", "/api/admin/orgs", orgs, "org.read", Orgs, "The platform's orgs", query=OrgFilter),
     Call(
         "GET", f"{_BASE}/deadletters", listing, "deadletter.read", Letters, "List dead letters",
         query=LetterFilter,
