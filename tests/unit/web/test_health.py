@@ -181,6 +181,18 @@ async def test_metrics_are_for_this_machine_too(tmp_path: Path, peer: str) -> No
         assert problem(wrong) == (401, "not_signed_in"), "who states a proof is held to it"
 
 
+@pytest.mark.parametrize(
+    "header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"]
+)
+async def test_what_a_proxy_on_this_machine_passes_on_is_not_this_machines(
+    tmp_path: Path, header: str
+) -> None:
+    async with house(tmp_path, peer="127.0.0.1") as portal:
+        passed_on = {header.replace("-", "_"): "203.0.113.9"}
+        assert (await portal.anybody.get(METRICS, **passed_on)).status_code == 401
+        assert (await portal.service().get(METRICS, **passed_on)).status_code == 200
+
+
 async def test_no_header_makes_a_stranger_this_machine(portal: House) -> None:
     for name in ("X_Forwarded_For", "X_Real_Ip", "Forwarded"):
         answer = await portal.anybody.get(METRICS, **{name: "for=127.0.0.1"})
