@@ -241,6 +241,19 @@ async def test_letters_that_others_sent_about_the_person_stay_for_the_others_and
     assert (report.findings, report.store.traces.wrong, report.store.faults) == ([], [], [])
 
 
+async def test_an_event_of_others_that_nobody_can_read_any_more_is_erased_whole(
+    portal: House, tmp_path: Path
+) -> None:
+    raw = b'{"courseId":"later","userIds":["demo-ada","demo-ben"],"fromAnotherVersion":1}'
+    made = event(1, lane="admin", kind="course.assigned", user="demo-ben", raw=raw)
+    await portal.portal.journal.append([made])
+    await portal.settle()
+    await erased(portal)
+    letter = (await portal.service().get(f"{LETTERS}/{made.id}")).json()
+    assert (letter["record"]["kind"], letter["status"]) == ("event.erased", "discarded")
+    assert files_that_name(tmp_path, b"demo-ada") == []
+
+
 async def test_acts_of_others_that_name_the_person_name_nobody_afterwards(portal: House) -> None:
     asked_for = wanted(userId="demo-ada", dryRun=True)
     await portal.service().post("/api/admin/offline/replay", asked_for)
