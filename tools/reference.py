@@ -62,9 +62,14 @@ An error is a problem document (RFC 9457, `application/problem+json`) with `code
 use the same codes. There are five families, named after who must act:
 """,
     "Commands": """
-Each command exits with 0 when it did what it was asked, else with 1 and a sentence that says why;
-`--json` gives both as JSON. With `--data` a command finds the portal that runs on that folder and asks
-it; when none runs, it opens the folder itself.
+Each command exits with 0 when it did what it was asked, and with 1 and a sentence that says why when it
+did not; `--json` gives both as JSON on standard output, and nothing else stands there. A command that
+is mistyped exits with 2 and says what is wrong in words on standard error, also with `--json`. The log
+goes to standard error too.
+
+With `--data` a command finds the portal that runs on that folder and asks it; when none runs, it opens
+the folder itself, with the settings that the portal there runs with. Only `serve` and `seed demo` begin a
+new portal.
 """,
     "Health": """
 How the stream tells them is in [The stream of health](wire-health.md), numbers are in
@@ -72,7 +77,8 @@ How the stream tells them is in [The stream of health](wire-health.md), numbers 
 for its `ttlMs`; an older one is `unknown`, never its last good value.
 """,
     "Metrics": """
-At `/api/diagnostics/metrics`, in Prometheus' text format, for operators, services and this machine.
+At `/api/diagnostics/metrics`, in Prometheus' text format, for operators, services and this machine;
+what a proxy on it passes on is not this machine's.
 """,
 }
 

@@ -102,6 +102,23 @@ def test_an_answer_that_nobody_reads_any_more_ends_the_command(parked: Path) -> 
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("deadletters", "show", "--json"),
+        ("verify", "--jsn"),
+        ("erase", "--org", "tidewater", "--json"),
+        ("replay", "--max-events", "none", "--json"),
+        ("token", "--data", "DATA", "list", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_is_mistyped_ends_with_two_and_words_for_people(words: tuple[str, ...]) -> None:
+    said = in_process(*words)
+    assert (said.status, said.out) == (2, "")
+    assert "Error: " in said.err
+
+
 EVIDENCE = "[red]x[/red] [/b] :heart: \x1b[2Jgone \x9b1m"
 
 
