@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from holdfast.access.token_list import Uses
 from holdfast.access.tokens import Tokens
 from holdfast.core.clock import Clock, SystemClock
 from holdfast.core.errors import HoldfastError, Misconfigured
+from holdfast.core.tasks import end
 from holdfast.events import marks
 from holdfast.events.applier import Applier
 from holdfast.events.backlog import Backlog
@@ -86,7 +87,6 @@ LOGIN_PER_S: Final = 0.2
 LOGIN_BURST: Final = 10
 HEAR_ALL_S: Final = 300.0
 """How often every ending is read anew, and not only the latest."""
-CANCEL_AGAIN_S: Final = 1.0
 CROWD: Final = 8
 """From how many requests under way the applier paces itself behind intake."""
 
@@ -328,23 +328,10 @@ async def running(portal: Portal) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await _ended(tasks)
+        await end(tasks)
         with contextlib.suppress(HoldfastError):
             await _write_owed(portal)
             await Uses(portal.tokens, portal.clock).flush(portal.store, now=True)
-
-
-async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel until all have ended.
-
-    Once is not enough: `asyncio.wait_for` of Python 3.11 forgets a cancellation that comes in the
-    moment in which what it waits for does (python/cpython#86296), and the portal never stopped.
-    """
-    left = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
 
 def make_app(portal: Portal) -> App:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import wiring
+from holdfast.core import tasks
 from holdfast.wiring import running
 from tests.unit.web.portals import house
 
@@ -27,7 +27,7 @@ async def test_a_task_that_missed_its_cancellation_is_cancelled_again(
             missed = True
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(wiring, "CANCEL_AGAIN_S", 0.01)
+    monkeypatch.setattr(tasks, "AGAIN_S", 0.01)
     async with house(tmp_path) as portal:
         portal.portal.telling.run = deaf_once  # type: ignore[method-assign]
         async with asyncio.timeout(10.0):
