@@ -63,6 +63,8 @@ class Applier:
         self._cursors: dict[str, int] = {}
         self._stored: dict[str, int] = {}
         self._epoch: int | None = None
+        self._stale = False
+        """Whether the lease was taken from here, so that what is remembered counts no more."""
         self._devices = Remembered()
         self._rest_until_s: dict[str, float] = {}
         self._wake = asyncio.Event()
@@ -87,6 +89,14 @@ class Applier:
     def wake(self) -> None:
         """There may be something to read. Event loop only."""
         self._wake.set()
+
+    def begin_anew(self) -> None:
+        """Somebody took the lease and changed rows that are remembered here: begin anew within a second.
+
+        From any thread. A batch would find out by itself; where none comes, who else writes by this lease
+        would wait for ever.
+        """
+        self._stale = True
 
     @property
     def epoch(self) -> int:
@@ -138,7 +148,7 @@ class Applier:
 
     async def turn(self) -> bool:
         """One batch of each lane; whether there was nothing to do."""
-        if self._epoch is None:
+        if self._epoch is None or self._stale:
             await self._begin()
         idle = True
         for lane in LANES:
@@ -212,6 +222,7 @@ class Applier:
         def work(tx: Tx) -> tuple[int, dict[str, int]]:
             return marks.take_lease(tx, holder, now), marks.cursors(tx)
 
+        self._stale = False
         self._devices.forget()
         self._epoch, cursors = await self._store.run(None, work)
         self._cursors = dict(cursors)

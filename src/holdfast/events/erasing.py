@@ -258,6 +258,7 @@ class Eraser:
         now = self._now()
         # Rows of devices go, and the applier remembers those it wrote: it begins anew.
         marks.take_lease(tx, "erasure", now)
+        tx.on_commit(self._applier.begin_anew)
         rows = self._person.forget(tx, row.org_id, row.user_id)
         if others := erasure.out_of_letters(tx, self._kinds, row.org_id, row.user_id):
             rows["dead_letters"] = rows.get("dead_letters", 0) + others

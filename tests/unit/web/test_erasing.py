@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -44,8 +45,6 @@ async def asked(portal: House, **more: Any) -> Response:  # noqa: ANN401
 async def erased(portal: House, **more: Any) -> dict[str, Any]:  # noqa: ANN401
     answer = await asked(portal, **more)
     assert answer.status_code == 200, answer.text
-    # Whoever changes rows of devices takes the lease: the applier begins anew, as it would by itself.
-    portal.portal.applier._epoch = None
     await portal.settle()
     said: dict[str, Any] = answer.json()
     return said
@@ -88,6 +87,26 @@ async def test_nothing_of_the_person_is_left_in_the_files_of_a_portal_that_runs(
     answer = await asked(portal)
     assert answer.status_code == 200, answer.text
     assert theirs() == set()
+
+
+async def test_where_nothing_else_comes_who_writes_by_the_lease_can_do_so_again(portal: House) -> None:
+    """Such as a replay; the applier stands still and would notice at its next batch only."""
+    applier = portal.portal.applier
+    async with at_work(applier):
+        before = await lease(portal)
+        assert (await portal.service().post(PATH, BODY)).status_code == 200
+        for _ in range(500):
+            if applier.epoch == await lease(portal):
+                break
+            await asyncio.sleep(0.02)
+        assert applier.epoch == await lease(portal) > before
+
+
+async def lease(portal: House) -> int:
+    """By which epoch one may write as the applier, as the store has it."""
+    mine = schema.leases.select().where(schema.leases.c.name == "applier")
+    (row,) = await portal.portal.store.read(None, lambda tx: tx.rows(mine))
+    return int(row.epoch)
 
 
 async def test_while_somebody_reads_the_store_as_it_was_the_receipt_waits(

@@ -122,7 +122,6 @@ async def test_a_person_is_erased_from_the_archive(portal: House, tmp_path: Path
     assert len(await retention(portal).turn()) == 2
     answer = await asked_to_erase(portal)
     assert answer.json()["journalLines"] > 10
-    portal.portal.applier._epoch = None
     await portal.settle()
     await _closed(portal)
     assert files_that_name(tmp_path / "data", b"demo-ada") == []

@@ -49,6 +49,8 @@ async def rebuild_org(ask: Ask) -> Rebuilt:
                 )
             finally:
                 shadow.close()
+        if done.swapped:
+            tx.on_commit(portal.applier.begin_anew)
         details = {"reason": body.reason, "dryRun": body.dry_run, "swapped": done.swapped}
         note_for(tx, body.org_id, actor, "org.rebuilt", body.org_id, details)
         return done
