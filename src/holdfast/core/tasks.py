@@ -12,8 +12,8 @@ AGAIN_S: Final = 1.0
 async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
     """Cancel until all have ended.
 
-    Once is not enough: `asyncio.wait_for` of Python 3.11 forgets a cancellation that comes in the
-    moment in which what it waits for does (python/cpython#86296), and the portal never stopped.
+    Once may not be enough: `asyncio.wait_for` of Python 3.11 forgets a cancellation that comes in the
+    moment in which what it waits for does (python/cpython#86296). Nothing here calls it, libraries may.
     """
     left = set(tasks)
     while left:

@@ -144,7 +144,8 @@ class Applier:
                 if not self._waiting():
                     # A second at most: lanes that rest come back by themselves.
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), 1.0)
+                        async with asyncio.timeout(1.0):
+                            await self._wake.wait()
 
     async def turn(self) -> bool:
         """One batch of each lane; whether there was nothing to do."""
@@ -171,7 +172,8 @@ class Applier:
                 return False
             moved = self._moved
             try:
-                await asyncio.wait_for(moved.wait(), left)
+                async with asyncio.timeout(left):
+                    await moved.wait()
             except TimeoutError:
                 return self.cursor(lane) >= position
         return True

@@ -35,7 +35,8 @@ def device_loader(store: Store, waiting: Backlog, caught_up: Callable[[], bool])
             return [list(span) for span in rows[0].seqs] if rows else []
 
         try:
-            return await asyncio.wait_for(store.read(org, work), LOAD_S)
+            async with asyncio.timeout(LOAD_S):
+                return await store.read(org, work)
         except (HoldfastError, TimeoutError):
             return None
 

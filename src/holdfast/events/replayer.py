@@ -171,7 +171,8 @@ class Replayer:
                 with contextlib.suppress(HoldfastError):
                     await self._begin()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), LOOK_S)
+                    async with asyncio.timeout(LOOK_S):
+                        await self._wake.wait()
         finally:
             self._closing = True
             for stop in self._stops.values():
@@ -249,7 +250,8 @@ class Replayer:
             if rate is not None:
                 rest = step.matched / rate - (self._clock.ticks_s() - began)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.here.wait(), max(0.0, rest))
+                    async with asyncio.timeout(max(0.0, rest)):
+                        await stop.here.wait()
 
     async def _part(self, work: _Work) -> tuple[_Step, _Work]:
         """One part, one transaction; the job's place moves with what it changed."""

@@ -162,7 +162,8 @@ class Monitor:
 
     async def _answer(self, probe: Probe) -> Iterable[Outcome]:
         try:
-            return await asyncio.wait_for(probe.ask(), probe.deadline_s)
+            async with asyncio.timeout(probe.deadline_s):
+                return await probe.ask()
         except TimeoutError:
             reason = f"no answer within {probe.deadline_s} s"
         except Exception as fault:

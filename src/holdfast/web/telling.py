@@ -132,7 +132,8 @@ class Telling(Generic[Facts]):
                 # A fault of ours must not end the news for good; what is asked for is still answered.
                 log.exception("health could not be told")
             try:
-                await asyncio.wait_for(self._changed.wait(), TICK_S)
+                async with asyncio.timeout(TICK_S):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

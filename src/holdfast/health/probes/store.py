@@ -62,7 +62,8 @@ class StoreProbe:
 
     async def _reason(self, *, writes: bool) -> str | None:
         try:
-            await asyncio.wait_for(self._store.touch(writes=writes), self.deadline_s / 3)
+            async with asyncio.timeout(self.deadline_s / 3):
+                await self._store.touch(writes=writes)
         except TimeoutError:
             return f"no answer within {self.deadline_s / 3:.0f} s"
         except HoldfastError as out:
