@@ -121,6 +121,7 @@ def test_the_store_is_damaged_and_its_copy_put_back(at: Site) -> None:
         page.through("reason")
         at.work()
         page.through("start")
+        at.applied()
         page.over()
 
 

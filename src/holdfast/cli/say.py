@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import click
 import msgspec
@@ -26,6 +26,9 @@ screen = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
+_UNBOUNDED: Final = 10_000
+
+
 def as_json(value: Any) -> None:  # noqa: ANN401 - whatever a call answered
     """Print a value as JSON."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
@@ -39,6 +42,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
         shown.add_column(column, overflow="fold", no_wrap=column == "id")
     for row in rows:
         shown.add_row(*(_cell(cell) for cell in row))
+    if not screen.is_terminal:
+        # Whatever reads it instead of a person finds each row on its line, however long.
+        screen.width = _UNBOUNDED
     screen.print(shown)
 
 
