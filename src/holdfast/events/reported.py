@@ -83,6 +83,15 @@ class ReportedQueues:
         self._orgs.setdefault(org, _Org()).put((user, device), int(backlog), lag)
         self._forget()
 
+    def took(self, org: str, user: str, device: str, number: int) -> None:
+        """So many events of a device were just answered for: where it held no more, it holds none now.
+
+        It speaks with what it sends and has nothing to say afterwards; its word would stand for ten minutes.
+        """
+        held = self.last(org, user, device)
+        if held is not None and held[0] <= number:
+            self._orgs[org].put((user, device), 0, 0)
+
     def synced(self, successes: str | None, failures: str | None) -> None:
         """Add what a device counted since it last was heard; what is no small number is not heard."""
         self.successes += _count(successes)

@@ -34,6 +34,17 @@ def test_a_device_s_last_word_counts(clock: ManualClock) -> None:
     assert queues.of("tide") == Reported(0, 0, 0)
 
 
+def test_a_device_whose_last_events_were_just_answered_for_holds_none(clock: ManualClock) -> None:
+    queues = ReportedQueues(clock)
+    queues.note("tide", "ada", "a", "3", "1500")
+    queues.took("tide", "ada", "a", 2)
+    assert queues.of("tide") == Reported(1, 3, 1500)
+    queues.took("tide", "ada", "a", 3)
+    queues.took("tide", "ada", "never heard of", 3)
+    assert queues.of("tide") == NOBODY
+    assert queues.last("tide", "ada", "a") == (0, 0)
+
+
 def test_a_word_of_ten_minutes_ago_says_nothing_about_now(clock: ManualClock) -> None:
     queues = ReportedQueues(clock)
     queues.note("tide", "ada", "a", "3", "10")

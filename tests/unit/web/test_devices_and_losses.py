@@ -116,6 +116,14 @@ async def test_operators_see_each_devices_gaps_and_its_reported_queue(portal: Ho
     assert (other["items"], other["reporting"]) == ([], 0)
 
 
+async def test_a_device_that_handed_over_all_it_held_is_not_said_to_hold_it_still(portal: House) -> None:
+    body = {"deviceId": "tablet", "generation": 3, "events": [completed(seq=1), completed(seq=2)]}
+    sent = await portal.person("ada").post(BATCH, body, X_Client_Queue_Backlog="2", X_Client_Queue_Lag="900")
+    assert {each["status"] for each in sent.json()["receipts"]} == {"accepted"}
+    said = (await portal.service().get(DEVICES)).json()
+    assert (said["reporting"], said["reportedBacklog"], said["reportedLagMs"]) == (0, 0, 0)
+
+
 def queues(said: dict[str, Any]) -> dict[tuple[str, str, int], tuple[int | None, int | None]]:
     """What each of the listed devices is said to hold."""
     return {

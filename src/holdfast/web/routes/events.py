@@ -101,14 +101,14 @@ async def _take(ask: Ask, batch: Batch, door: Door) -> Receipts:
         raise Unavailable(
             "more batches than one sender may send in this time", code="rate_limited", retry_s=wait_s
         )
+    device = ask.my_org, who.user_id, batch.device_id or ""
     portal.reported.note(
-        ask.my_org,
-        who.user_id,
-        batch.device_id or "",
+        *device,
         ask.headers.get("x-client-queue-backlog"),
         ask.headers.get("x-client-queue-lag"),
     )
     receipts = await portal.intake.batch(sender(who), batch, door)
+    portal.reported.took(*device, sum(each.status != "later" for each in receipts.receipts))
     # Only now: a device tells again what went with a batch that was not accepted.
     portal.reported.synced(ask.headers.get("x-client-sync-success"), ask.headers.get("x-client-sync-failure"))
     return receipts
