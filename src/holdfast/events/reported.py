@@ -89,7 +89,7 @@ class ReportedQueues:
         It speaks with what it sends and has nothing to say afterwards; its word would stand for ten minutes.
         """
         held = self.last(org, user, device)
-        if held is not None and held[0] <= number:
+        if held is not None and 0 < held[0] <= number:
             self._orgs[org].put((user, device), 0, 0)
 
     def synced(self, successes: str | None, failures: str | None) -> None:
