@@ -28,7 +28,8 @@ PAGE: Final = "document.body.textContent"
 WORDS: Final = "document.querySelector('.banner')?.textContent ?? ''"
 SIGN_IN: Final = """fetch("/api/auth/login", {method: "POST", headers: {"Content-Type": "application/json"},
   body: JSON.stringify({email: "EMAIL", password: "PASSWORD"})}).then((answer) => answer.status)"""
-# What a tab heard from green on, and when: written by the tab itself, so that asking costs nothing of the time measured.
+# What a tab heard since it stood green, and when: written by the tab itself, so that asking costs
+# nothing of the time measured.
 WATCH: Final = """void (window.colours = [['green', Date.now()]], new MutationObserver(() => {
   const colour = document.querySelector('.banner').className.match(/banner-(\\w+)/)?.[1];
   if (colours.at(-1)[0] !== colour) colours.push([colour, Date.now()]);
