@@ -37,8 +37,14 @@ SHORT = {"unit", "conformance", "house"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes minutes begins first: side by side, the last file to end is then a short one."""
+    """What takes minutes begins first: side by side, the last file to end is then a short one.
+
+    Tests in a browser wait for several things, each of which may take a busy machine a minute.
+    """
     tests = Path(__file__).parent
+    for item in items:
+        if item.get_closest_marker("browser") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(300))
     items.sort(key=lambda item: item.path.relative_to(tests).parts[0] in SHORT)
 
 
