@@ -33,6 +33,7 @@ class Settings:
     secret_key: str | None = None
     force_org_enforcement: bool = True
     secure_cookies: bool = False
+    trusted_proxies: int = 0
     batches_per_s: float = 20.0
     batches_burst: float = 60.0
     segment_bytes: int = 64 << 20
@@ -105,6 +106,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "HOLDFAST_SECURE_COOKIES", "secure_cookies", "On: cookies go over HTTPS only. Set it behind TLS."
+    ),
+    Setting(
+        "HOLDFAST_TRUSTED_PROXIES",
+        "trusted_proxies",
+        "How many proxies stand before the portal, each adding to X-Forwarded-For: failed sign-ins are "
+        "counted for the address that the outermost saw. With too large a number people choose their own.",
     ),
     Setting(
         "HOLDFAST_BATCHES_PER_S",
@@ -202,7 +209,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
 )
 
 _PATHS: Final = ("data_dir", "client_dir")
-_RANGES: Final = {"new_sw_percent": (0, 100), "replay_window_days": (1, 36_500)}
+_RANGES: Final = {"new_sw_percent": (0, 100), "replay_window_days": (1, 36_500), "trusted_proxies": (0, 8)}
 _CHOICES: Final = {"env": ("development", "production"), "log_format": ("console", "json")}
 
 

@@ -126,7 +126,7 @@ def test_every_module_says_what_its_one_job_is(name: str) -> None:
 
 
 def test_numbers_among_the_settings_say_their_unit() -> None:
-    units = ("_s", "_ms", "_bytes", "_ids", "_burst", "_streams")
+    units = ("_s", "_ms", "_bytes", "_ids", "_burst", "_streams", "_proxies")
     for field in fields(Settings):
         if isinstance(field.default, int | float) and not isinstance(field.default, bool):
             assert field.name.endswith(units), field.name

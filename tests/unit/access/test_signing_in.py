@@ -24,6 +24,7 @@ from holdfast.access.sessions import RENEW_AFTER_S, Sessions, from_cookie_header
 from holdfast.access.tokens import Tokens
 from holdfast.core.clock import ManualClock
 from holdfast.core.errors import HoldfastError, Rejected, Unavailable
+from holdfast.settings import Settings
 from holdfast.store.schema import users
 from holdfast.store.sqlite import SqliteStore
 from holdfast.web.calls import Answer, Ask
@@ -49,7 +50,7 @@ class Door:
         self.tokens = Tokens(KEYS, self.clock, ended=self.ended)
         self.members = Members(store, self.clock)
         self.login_rate = RateLimit(0.1, 5, self.clock)
-        self.settings = SimpleNamespace(demo=demo, secure_cookies=secure)
+        self.settings = Settings(dev_fallback=demo, secure_cookies=secure)
         self.rechecked = 0
         self.streams = SimpleNamespace(recheck=self._rechecks)
 
@@ -219,6 +220,34 @@ async def test_guessing_from_one_network_at_many_accounts_is_slowed(
     ]
     assert codes == ["wrong_credentials"] * 50 + ["rate_limited"] * 10
     await door.login("ada@tidewater.example", client="198.51.100.1")
+
+
+async def test_behind_proxies_the_address_counts_that_the_outermost_of_them_saw(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "verify_nobody", lambda _password: False)
+    door.settings = Settings(trusted_proxies=2)
+    # What the guesser writes in front is another each time; the proxies add theirs behind it.
+    via = "10.9.8.{n}, 192.0.2.66, 10.0.0.1"
+    codes = [
+        (await door.refused(f"nobody-{n}@x.example", x_forwarded_for=via.format(n=n))).code for n in range(60)
+    ]
+    assert codes == ["wrong_credentials"] * 50 + ["rate_limited"] * 10
+    await door.login("ada@tidewater.example", x_forwarded_for="192.0.2.67, 10.0.0.1")
+
+
+@pytest.mark.parametrize("forged", ["192.0.2.{n}", "192.0.2.{n}, 198.51.100.1", "no-address-{n}, x"])
+async def test_without_proxies_or_with_too_few_of_them_the_peer_counts_whatever_it_says(
+    door: Door, monkeypatch: pytest.MonkeyPatch, forged: str
+) -> None:
+    monkeypatch.setattr(passwords, "verify_nobody", lambda _password: False)
+    if "no-address" in forged:
+        door.settings = Settings(trusted_proxies=2)
+    codes = [
+        (await door.refused(f"nobody-{n}@x.example", x_forwarded_for=forged.format(n=n))).code
+        for n in range(60)
+    ]
+    assert codes == ["wrong_credentials"] * 50 + ["rate_limited"] * 10
 
 
 async def test_a_whole_school_behind_one_address_signs_in_at_nine(

@@ -243,7 +243,7 @@ def _same_host(origin: str, host: str) -> bool:
 
 def _take_turns(ask: Ask, email: str) -> list[tuple[str, float]]:
     """Take a turn for the e-mail address and one for the network address, or refuse."""
-    wanted = [(f"address {_network(ask.client)}", ADDRESS_COST), (f"email {email}", 1.0)]
+    wanted = [(f"address {_network(_client(ask))}", ADDRESS_COST), (f"email {email}", 1.0)]
     taken: list[tuple[str, float]] = []
     for key, cost in wanted:
         wait_s = ask.portal.login_rate.take(key, cost)
@@ -263,6 +263,21 @@ def _give_back(ask: Ask, turns: list[tuple[str, float]]) -> None:
     """Only wrong passwords count: a class that signs in at nine must not be held back."""
     for key, cost in turns:
         ask.portal.login_rate.give_back(key, cost)
+
+
+def _client(ask: Ask) -> str:
+    """Who signs in: the peer, or behind proxies whom the outermost of ours saw.
+
+    What stands further left in X-Forwarded-For the asker may have written.
+    """
+    hops = ask.portal.settings.trusted_proxies
+    seen = ask.headers.get("x-forwarded-for", "").split(",")
+    if not hops or len(seen) < hops:
+        return ask.client
+    try:
+        return str(ipaddress.ip_address(seen[-hops].strip()))
+    except ValueError:
+        return ask.client
 
 
 def _network(client: str) -> str:
