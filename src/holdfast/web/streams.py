@@ -147,6 +147,7 @@ class Streams:
         self._turn = 0
         self._per_user: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asked: set[Proof] = set()
         self._opened = self._turned_away = self._evicted = self._rejected = 0
         head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
         self._head = f"HTTP/1.1 200 OK\r\ncontent-type: {MEDIA_TYPE}\r\n{head}connection: close\r\n"
@@ -257,8 +258,10 @@ class Streams:
         try:
             who = self._prove(stream.proof)
         except LookupError:
-            # Asked in the background; the next beat knows.
-            self._later(self._ask(stream.proof))
+            # Asked in the background, once for all who hold the same proof; the next beat knows.
+            if stream.proof not in self._asked:
+                self._asked.add(stream.proof)
+                self._later(self._ask(stream.proof))
             return True
         if self._audience(who) == stream.whom:
             return True
@@ -267,8 +270,11 @@ class Streams:
         return False
 
     async def _ask(self, proof: Proof) -> None:
-        with contextlib.suppress(HoldfastError):
-            await self._refresh(proof)  # type: ignore[misc]
+        try:
+            with contextlib.suppress(HoldfastError):
+                await self._refresh(proof)  # type: ignore[misc]
+        finally:
+            self._asked.discard(proof)
 
     def _later(self, work: object) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
