@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, select
+from sqlalchemy import Row, and_, exists, select
 
 from holdfast.events.entry import UNREADABLE
 from holdfast.store.port import Tx
-from holdfast.store.schema import courses, dead_letters, lessons, users
+from holdfast.store.schema import courses, dead_letters, lessons, memberships, users
 
 _DID: Final = {
     "lesson.progressed": "Progress in a lesson",
@@ -65,10 +65,17 @@ class _Record(msgspec.Struct, rename="camel"):
 
 
 def own_letters(tx: Tx, user: str | None, limit: int = 100) -> list[OwnLetter]:
-    """The newest letters of one person, or of all in the org; in a transaction scoped to it."""
+    """The newest letters of one person, or of all in the org; in a transaction scoped to it.
+
+    `user_name` is empty for who never was a member of the org, even where another org knows them.
+    """
+    # A service may name anybody: who is not the org's own has no name here.
+    member = exists().where(
+        memberships.c.org_id == dead_letters.c.org_id, memberships.c.user_id == users.c.id
+    )
     found = (
         select(dead_letters, users.c.name)
-        .join(users, users.c.id == dead_letters.c.user_id, isouter=True)
+        .join_from(dead_letters, users, and_(users.c.id == dead_letters.c.user_id, member), isouter=True)
         .order_by(dead_letters.c.received_at.desc(), dead_letters.c.event_id)
         .limit(limit)
     )

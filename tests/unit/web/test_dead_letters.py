@@ -332,6 +332,26 @@ async def test_an_admin_sees_the_orgs_and_no_other_orgs(portal: House) -> None:
     assert problem(await portal.person("ada").get("/api/admin/deadletters")) == (403, "forbidden")
 
 
+async def test_a_letter_about_another_schools_person_does_not_tell_their_name(portal: House) -> None:
+    event = completed(userId="demo-cleo")
+    said = await portal.service().post("/api/client/progress/batch", {"events": [event]})
+    assert [one["status"] for one in said.json()["receipts"]] == ["accepted"], said.text
+    await portal.settle()
+    (one,) = (await portal.person("ben").get("/api/admin/deadletters")).json()["items"]
+    assert "not a member" in one["why"]
+    assert (one["userId"], one["userName"]) == ("demo-cleo", ""), "the name is Highland's to tell"
+
+
+async def test_the_name_of_somebody_who_left_the_school_is_still_told_with_their_letters(
+    portal: House,
+) -> None:
+    await park(portal)
+    left = schema.memberships.update().where(schema.memberships.c.user_id == "demo-ada").values(active=False)
+    await portal.portal.store.run(None, lambda tx: tx.run(left))
+    (one,) = (await portal.person("ben").get("/api/admin/deadletters")).json()["items"]
+    assert one["userName"] == "Ada Learner"
+
+
 async def test_what_became_of_it_is_said(portal: House) -> None:
     letter = await park(portal)
     await portal.service().post(f"{LETTERS}/{letter['id']}/discard", {"reason": "a course that never was"})
