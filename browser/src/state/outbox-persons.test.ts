@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { lessonOpened } from "./acts";
 import { ADA, boxOf, CAL, completed, notKept, openPage, settle } from "./rig";
 import { NOTHING_KNOWN } from "./watch-outbox";
 
@@ -81,6 +82,24 @@ describe("when the person changes", () => {
     await vi.advanceTimersByTimeAsync(10_000);
     expect(outbox.atRisk.value).toBe(0);
     expect(boxOf(page).closed).toBe(true);
+  });
+
+  it("figures about use that the device could not keep are not offered to an outbox that is closed", async () => {
+    const page = openPage();
+    page.opens = async (box) => {
+      box.keeps = async () => {
+        throw notKept(false);
+      };
+    };
+    const outbox = page.start();
+    outbox.add(lessonOpened({ courseId: "course", id: "one", title: "One" }));
+    await settle();
+    page.owner.value = CAL;
+    await settle();
+    expect(boxOf(page).closed).toBe(true);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(boxOf(page).drafts).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it("nobody at all means that no event can be added", () => {

@@ -155,6 +155,22 @@ describe("an event that a page adds", () => {
     expect(boxOf(page).entries).toHaveLength(1);
   });
 
+  it("is offered to the device again once in a while, however much is not safe", async () => {
+    const page = openPage();
+    page.opens = async (box) => {
+      box.keeps = async () => {
+        throw notKept(false);
+      };
+    };
+    const outbox = page.start();
+    for (const lesson of ["one", "two", "three"]) outbox.add(completed(lesson));
+    await settle();
+    expect(boxOf(page).drafts).toHaveLength(3);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(boxOf(page).drafts).toHaveLength(3 + 3 * 3);
+    expect(vi.getTimerCount()).toBe(1);
+  });
+
   it("is told to be too large, rather than tried for ever", async () => {
     const page = openPage();
     page.opens = async (box) => {

@@ -70,6 +70,7 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
   let tries = 0;
   let stopHearing = () => {};
   let recountPlanned = false;
+  let againPlanned = false;
   let timesHeard = 0;
   let changed = false;
   let saved = false;
@@ -253,11 +254,17 @@ export function watchOutbox(owner: Principal, parts: WatchParts) {
     show();
   }
 
-  /** What the device could not keep is offered to it again, under the same id. */
+  /** What the device could not keep is offered to it again, all of it at once, each under its same id. */
   function planKeepAgain(): void {
     const unsafe = [...known.values()].some(({ stage }) => stage.name === "unsafe");
-    tries = unsafe ? tries + 1 : 0;
-    if (unsafe) clock.after(waitMs(tries, random), keepAgain);
+    if (!unsafe) tries = 0;
+    if (!unsafe || closed || againPlanned) return;
+    againPlanned = true;
+    tries += 1;
+    clock.after(waitMs(tries, random), () => {
+      againPlanned = false;
+      if (!closed) keepAgain();
+    });
   }
 
   function keepAgain(): void {
