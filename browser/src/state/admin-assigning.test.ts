@@ -154,6 +154,46 @@ describe("an assignment", () => {
     stop();
   });
 
+  it("that was seen is off the list, in the tab that made it as well, which still holds its saved entry", async () => {
+    const tide = school();
+    const stop = tide.follow();
+    tide.assign(GIT);
+    tide.assigning.mockResolvedValue(says({ state: "applied", changed: 2, already: 0 }));
+    tide.become("id-1", { name: "saved" });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(moments(tide)).toMatchObject([{ name: "applied" }]);
+    tide.forget("id-1");
+    expect(moments(tide)).toEqual([]);
+    expect([...tide.seen.value]).toEqual(["id-1"]);
+    const asked = tide.assigning.mock.calls.length;
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(tide.assigning).toHaveBeenCalledTimes(asked);
+
+    // Off the list it was only as it stood: what waits on this device again is shown again.
+    tide.become("id-1", KEPT);
+    tide.assigning.mockResolvedValue(unknown);
+    expect(tide.acts.value.map(({ id }) => id)).toEqual(["id-1"]);
+    stop();
+  });
+
+  it("that was parked is asked about again when somebody comes back to these pages", async () => {
+    const tide = school();
+    const leave = tide.follow();
+    tide.assign(GIT);
+    tide.assigning.mockResolvedValue(says({ state: "parked", reason: "no such course" }));
+    tide.become("id-1", { name: "saved" });
+    await vi.advanceTimersByTimeAsync(0);
+    leave();
+    tide.assigning.mockResolvedValue(says({ state: "applied", changed: 2, already: 0 }));
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(moments(tide)).toEqual([{ name: "parked", reason: "no such course" }]);
+
+    const stop = tide.follow();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(moments(tide)).toEqual([{ name: "applied", changed: 2, already: 0, refused: [] }]);
+    stop();
+  });
+
   it("is remembered after a reload, and called neither sent nor lost before the device was read", async () => {
     const before = school();
     before.assign(GIT);

@@ -76,6 +76,8 @@ export function followAssigning({ outbox, calls, clock, keep, owner, onApplied }
   const key = `holdfast.assigning ${owner.orgId} ${owner.userId}`;
   const remembered = signal<readonly Remembered[]>(readIn(keep.get(key)));
   const told = signal<ReadonlyMap<string, Told>>(new Map());
+  /** Taken off the list by the person. The outbox holds a saved entry on, and the server lists what it applied. */
+  const seen = signal<ReadonlySet<string>>(new Set());
   const asking = new Map<string, () => void>();
 
   function remember(acts: readonly Remembered[]): void {
@@ -112,7 +114,10 @@ export function followAssigning({ outbox, calls, clock, keep, owner, onApplied }
     const known = remembered.value;
     const ready = outbox.ready.value;
     // An entry that another tab added, or that the device kept and this list forgot.
-    const others = [...entries.values()].filter(({ id }) => !known.some((act) => act.id === id));
+    const others = [...entries.values()].filter(
+      ({ id, state }) =>
+        !known.some((act) => act.id === id) && !(state.name === "saved" && seen.value.has(id)),
+    );
     return [...others.map(fromEntry), ...known]
       .map((act) => ({ ...act, moment: momentOf(entries.get(act.id), told.value.get(act.id), ready) }))
       .toSorted((one, other) => other.at.localeCompare(one.at));
@@ -138,7 +143,7 @@ export function followAssigning({ outbox, calls, clock, keep, owner, onApplied }
   function follow(): () => void {
     const stop = acts.subscribe((now) => {
       for (const { id, moment } of now) {
-        const open = moment.name === "sent" || moment.name === "asking";
+        const open = moment.name === "sent" || moment.name === "asking" || moment.name === "parked";
         if (open && outbox.ready.peek() && !asking.has(id)) untracked(() => ask(id, 0));
       }
     });
@@ -151,6 +156,7 @@ export function followAssigning({ outbox, calls, clock, keep, owner, onApplied }
 
   return {
     acts,
+    seen: seen as ReadonlySignal<ReadonlySet<string>>,
     follow,
     assign: (act: Assigned): string => declare("course.assigned", act),
     unassign: (act: Omit<Assigned, "dueAt" | "note">): string => declare("course.unassigned", act),
@@ -158,6 +164,7 @@ export function followAssigning({ outbox, calls, clock, keep, owner, onApplied }
     forget(id: string): void {
       asking.get(id)?.();
       asking.delete(id);
+      seen.value = new Set(seen.peek()).add(id);
       remember(remembered.peek().filter((act) => act.id !== id));
     },
   };

@@ -14,7 +14,9 @@ export function Acts({ section }: { section: RefObject<HTMLElement | null> }) {
   const read = reads.of(`admin assigning ${applied.value}`, calls.recentAssigning);
   const recent = useRead(read).value?.items ?? [];
   const mine = assigning.acts.value;
-  const others = recent.filter(({ id }) => !mine.some((act) => act.id === id));
+  const others = recent.filter(
+    ({ id }) => !mine.some((act) => act.id === id) && !assigning.seen.value.has(id),
+  );
   return (
     <section class="acts" ref={section} tabIndex={-1} aria-labelledby="acts-heading">
       <h2 id="acts-heading">What became of it</h2>
