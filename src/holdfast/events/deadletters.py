@@ -57,7 +57,7 @@ class DeadLetter(msgspec.Struct, rename="camel"):
     hint: str = ""
     """What to do about it."""
     corrected: msgspec.Raw | None = None
-    """The body that a person sent through in the place of the record's own."""
+    """The body that was applied in the place of the record's own."""
     record: msgspec.Raw | None = None
     """As it stands in the journal; a text where it can't be read as JSON, and the hint says so then."""
 
@@ -221,8 +221,8 @@ def lettered(tx: Tx, entries: Sequence[Entry]) -> set[tuple[str, str, int]]:
     return found
 
 
-def correct(tx: Tx, row: Row[Any], body: bytes) -> None:
-    """Keep a corrected body beside the original record."""
+def correct(tx: Tx, row: Row[Any], body: bytes | None) -> None:
+    """Keep beside the original record what was applied in its body's place; None when it was its own."""
     tx.run(_this(row).values(corrected=body))
 
 

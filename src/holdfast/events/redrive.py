@@ -22,10 +22,11 @@ def redrive_one(  # noqa: PLR0917 - what a redrive is, in the order it is named 
 ) -> DeadLetter:
     """Apply a parked record now: settled as `redriven` when it goes through or already had its effect.
 
-    `body`: what to apply in the place of the record's own body. It is kept beside the record, and the
-    mark stays that of the record: the device that sends it again hears `duplicate`. A failure counts
-    one redrive and leaves the new reason. Raises Rejected `not_found`, and `invalid` for a body that
-    its kind can't be; Conflict `settled` or `exhausted`. A conflict of bodies can only be discarded.
+    `body`: what to apply in the place of the record's own body. Once applied it is kept beside the record,
+    and the mark stays that of the record: the device that sends it again hears `duplicate`. A failure
+    counts one redrive and leaves the new reason, and no body. Raises Rejected `not_found`, and `invalid`
+    for a body that its kind can't be; Conflict `settled` or `exhausted`. A conflict of bodies can only be
+    discarded.
     """
     row = deadletters.find(tx, letter_id, org)
     deadletters.require_open(row)
@@ -39,18 +40,20 @@ def redrive_one(  # noqa: PLR0917 - what a redrive is, in the order it is named 
     if mark is not None:
         # It came again by itself in the meantime and was applied.
         marks.tally(tx, row.lane, {row.org_id: (0, 1, -1)})
+        deadletters.correct(tx, row, None)
         deadletters.settle(tx, row, "redriven", actor, "was applied already", now)
         return deadletters.show(tx, letter_id, row.org_id)
     entry = read_record(record)
     if body is not None:
         body, entry = _corrected(kinds, entry, body)
-        deadletters.correct(tx, row, body)
     failed = try_one(tx, kinds, entry)
     if failed is not None:
         deadletters.count_redrive(tx, row, failed.code, failed.reason)
     else:
         marks.put(tx, [(row.org_id, row.event_id, row.digest, row.position)])
         marks.tally(tx, row.lane, {row.org_id: (1, 0, -1)})
+        # Replays and proofs take what stands there for what was applied: one that failed must not.
+        deadletters.correct(tx, row, body)
         why = "applied" if body is None else "applied with a corrected body"
         deadletters.settle(tx, row, "redriven", actor, why, now)
     return deadletters.show(tx, letter_id, row.org_id)

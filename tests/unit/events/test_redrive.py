@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from holdfast.core.clock import ManualClock
@@ -47,9 +48,15 @@ def parked(store: SqliteStore, *records: Record, known: Kinds = KINDS) -> str:
     return letter_id(records[0])
 
 
-def redriven(store: SqliteStore, which: str, known: Kinds = KINDS) -> DeadLetter:
+def redriven(store: SqliteStore, which: str, known: Kinds = KINDS, body: bytes | None = None) -> DeadLetter:
     with store.transaction(None) as tx:
-        return redrive_one(tx, known, which, "olga", LATER)
+        return redrive_one(tx, known, which, "olga", LATER, body=body)
+
+
+def applied_instead(store: SqliteStore) -> dict[tuple[str, int], bytes]:
+    """The bodies that replays and proofs take for what was applied."""
+    with store.transaction("tide") as tx:
+        return deadletters.corrections(tx, "tide")
 
 
 def mended(store: SqliteStore, course: str = "nowhere") -> None:
@@ -68,6 +75,11 @@ def _no_course_nowhere(store: SqliteStore) -> None:
 def bad() -> Record:
     """Progress in a course that is not there yet."""
     return progressed(1, 40, course="nowhere")
+
+
+def with_course(course: str) -> bytes:
+    """A body of progress for it."""
+    return msgspec.json.encode({"courseId": course, "lessonId": "one", "percent": 70.0})
 
 
 def test_what_was_mended_is_applied_with_its_old_id_and_the_letter_is_settled(store: SqliteStore) -> None:
@@ -112,6 +124,37 @@ def test_a_redrive_that_fails_is_counted_and_leaves_the_new_reason_and_no_trace_
     assert sighted(store) == []
     assert held(store, schema.marks) == []
     assert tallied(store) == (0, 0, 1)
+
+
+def test_a_corrected_body_that_failed_is_not_taken_for_what_was_applied_later(store: SqliteStore) -> None:
+    letter = parked(store, bad())
+    tried = redriven(store, letter, body=with_course("elsewhere"))
+    assert (tried.status, tried.redrives, tried.corrected) == ("parked", 1, None)
+    mended(store)
+    settled = redriven(store, letter)
+    assert (settled.status, settled.settled_why, settled.corrected) == ("redriven", "applied", None)
+    assert applied_instead(store) == {}
+
+
+@pytest.mark.parametrize("why", ["applied", "was applied already"])
+def test_a_corrected_body_that_failed_and_still_stands_there_goes_when_the_letter_is_settled(
+    store: SqliteStore, why: str
+) -> None:
+    letter = parked(store, bad())
+    with store.transaction(None) as tx:
+        deadletters.correct(tx, deadletters.find(tx, letter), with_course("elsewhere"))
+    mended(store)
+    if why == "was applied already":
+        parked(store, bad()._replace(position=5))
+    assert redriven(store, letter).settled_why == why
+    assert applied_instead(store) == {}
+
+
+def test_a_corrected_body_that_went_through_stands_for_what_was_applied(store: SqliteStore) -> None:
+    letter = parked(store, bad())
+    redriven(store, letter, body=with_course("elsewhere"))
+    redriven(store, letter, body=with_course("knots"))
+    assert list(applied_instead(store).values()) == [with_course("knots")]
 
 
 def test_two_failed_redrives_exhaust_a_letter_and_a_third_is_refused(store: SqliteStore) -> None:

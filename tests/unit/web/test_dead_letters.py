@@ -222,12 +222,8 @@ async def test_the_device_that_sends_the_corrected_event_again_hears_duplicate(p
     assert (row["duplicate"], row["dead"]) == (1, 0)
 
 
-async def test_a_replay_applies_the_corrected_body_and_not_the_records(portal: House) -> None:
-    letter = await park(portal, body={"courseId": "tide", "lessonId": "01-ebb"})
-    await give_the_course(portal)
-    mended = {"body": {"courseId": "tides", "lessonId": "01-ebb"}, "reason": "misspelt"}
-    await portal.service().post(f"{LETTERS}/{letter['id']}/redrive", mended)
-    await portal.portal.store.run(None, lambda tx: tx.run(schema.progress.delete()))
+async def replayed(portal: House) -> list[str]:
+    """Replay the journal's completed lessons; the courses in which Ada has progress then."""
     body: dict[str, Any] = {
         "id": "again",
         "orgId": "tidewater",
@@ -240,7 +236,28 @@ async def test_a_replay_applies_the_corrected_body_and_not_the_records(portal: H
     job = (await portal.service().get("/api/admin/offline/replay/again")).json()
     assert (job["counts"]["repeated"], job["counts"]["refused"]) == (1, 0)
     rows = (await portal.person("ada").get("/api/client/progress")).json()["items"]
-    assert [row["courseId"] for row in rows] == ["tides"]
+    return [row["courseId"] for row in rows]
+
+
+async def test_a_replay_applies_the_corrected_body_and_not_the_records(portal: House) -> None:
+    letter = await park(portal, body={"courseId": "tide", "lessonId": "01-ebb"})
+    await give_the_course(portal)
+    mended = {"body": {"courseId": "tides", "lessonId": "01-ebb"}, "reason": "misspelt"}
+    await portal.service().post(f"{LETTERS}/{letter['id']}/redrive", mended)
+    await portal.portal.store.run(None, lambda tx: tx.run(schema.progress.delete()))
+    assert await replayed(portal) == ["tides"]
+
+
+async def test_a_replay_does_not_apply_a_corrected_body_that_failed(portal: House) -> None:
+    letter = await park(portal, body={"courseId": "tides", "lessonId": "01-ebb"})
+    path = f"{LETTERS}/{letter['id']}/redrive"
+    wrong = {"body": {"courseId": "moons", "lessonId": "01-new"}, "reason": "a wrong guess"}
+    assert (await portal.service().post(path, wrong)).json()["status"] == "parked"
+    await give_the_course(portal)
+    assert (await portal.service().post(path)).json()["settledWhy"] == "applied"
+    lessons = [{"title": "New", "markdown": "Dark."}]
+    await portal.person("ben").post("/api/admin/courses", {"title": "Moons", "lessons": lessons})
+    assert await replayed(portal) == ["tides"]
 
 
 @pytest.mark.parametrize(
