@@ -4,7 +4,8 @@
    was on its way.
 2. The active segment is sealed, and a record says which frames will change, and to what.
 3. Sealed segments are written anew, one after the other, each by a rename.
-4. When the applier has passed all that was there, the person's rows go, in one transaction.
+4. When the applier has passed all that was there, the person's rows go, in one transaction, and replays
+   of the person that wait end.
 5. The receipt is signed and kept; the person's id is not. It is given out when the store's files hold
    nothing of what was deleted.
 """
@@ -25,7 +26,7 @@ from sqlalchemy import select
 from holdfast.core.clock import Clock, rfc3339
 from holdfast.core.codec import canonical
 from holdfast.core.errors import Conflict, HoldfastError, Rejected, Unavailable
-from holdfast.events import erasure, marks
+from holdfast.events import erasure, marks, replay
 from holdfast.events.applier import Applier
 from holdfast.events.entry import Kinds
 from holdfast.events.kind import LANES, Kind
@@ -259,6 +260,7 @@ class Eraser:
         # Rows of devices go, and the applier remembers those it wrote: it begins anew.
         marks.take_lease(tx, "erasure", now)
         tx.on_commit(self._applier.begin_anew)
+        self._cancel_replays(tx, row, now)
         rows = self._person.forget(tx, row.org_id, row.user_id)
         if others := erasure.out_of_letters(tx, self._kinds, row.org_id, row.user_id):
             rows["dead_letters"] = rows.get("dead_letters", 0) + others
@@ -283,6 +285,14 @@ class Eraser:
         details = {"reason": row.reason, "subject": row.subject, "journalLines": done.lines}
         self._note(tx, row.org_id, row.asked_by, "person.erased", row.id, details)
         return receipt
+
+    def _cancel_replays(self, tx: Tx, row: Any, now: str) -> None:  # noqa: ANN401 - a row
+        """End the open replays of the person: there is nobody left to replay."""
+        jobs, why = schema.replay_jobs, "the person it was of is erased"
+        for job in tx.rows(select(jobs.c.id, jobs.c.request).where(jobs.c.org_id == row.org_id)):
+            theirs = job.request.get("userId") == row.user_id
+            if theirs and replay.end(tx, row.org_id, job.id, "cancelled", now, why):
+                self._note(tx, row.org_id, row.asked_by, "replay.cancelled", job.id, {"why": why})
 
     def _signature(self, receipt: ErasureReceipt) -> str:
         said = msgspec.to_builtins(msgspec.structs.replace(receipt, signature=""))

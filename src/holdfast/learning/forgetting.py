@@ -127,12 +127,13 @@ def _unnamed(said: Any, user: str) -> Any:  # noqa: ANN401 - JSON is anything
 
 
 def _forget_samples(tx: Tx, org: str, user: str, counts: dict[str, int]) -> None:
-    """Replays keep a few rows to show."""
+    """Replays keep whose they are, and a few rows to show."""
     table = replay_jobs
     for row in tx.rows(select(table).where(table.c.org_id == org)):
         if f'"{user}"'.encode() in msgspec.json.encode([row.request, row.sample, row.problems]):
             this = (table.c.org_id == org) & (table.c.id == row.id)
-            request = {**row.request, "userId": None}
+            # Nobody, and not None: that would be a replay of everybody.
+            request = {**row.request, "userId": ""} if row.request.get("userId") == user else row.request
             change = update(table).where(this).values(request=request, sample=[], problems=[])
             _note(counts, table, tx.run(change))
 

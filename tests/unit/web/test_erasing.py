@@ -22,7 +22,8 @@ from tests.records import event, seal
 from tests.unit.cli.test_verify import LETTERS, NO_LIMITS, a_full_day, assign, proved, send
 from tests.unit.events.spine import at_work
 from tests.unit.web.portals import House, completed, house, problem, recorded
-from tests.unit.web.test_replay import everything, rows, wanted
+from tests.unit.web.test_replay import PATH as REPLAY
+from tests.unit.web.test_replay import everything, lost, rows, wanted
 
 PATH = "/api/admin/offline/erasures"
 EXPORT = "/api/admin/offline/export?orgId=tidewater&userId=demo-ada"
@@ -275,7 +276,7 @@ async def test_an_event_of_others_that_nobody_can_read_any_more_is_erased_whole(
 
 async def test_acts_of_others_that_name_the_person_name_nobody_afterwards(portal: House) -> None:
     asked_for = wanted(userId="demo-ada", dryRun=True)
-    await portal.service().post("/api/admin/offline/replay", asked_for)
+    await portal.service().post(REPLAY, asked_for)
     await portal.portal.replayer.drain()
     assert "demo-ada" in repr(await rows(portal, schema.audit))
     await erased(portal)
@@ -286,10 +287,45 @@ async def test_acts_of_others_that_name_the_person_name_nobody_afterwards(portal
 
 async def replay_everything(portal: House) -> dict[str, Any]:
     body = wanted()
-    await portal.service().post("/api/admin/offline/replay", body)
+    await portal.service().post(REPLAY, body)
     await portal.portal.replayer.drain()
-    job: dict[str, Any] = (await portal.service().get(f"/api/admin/offline/replay/{body['id']}")).json()
+    job: dict[str, Any] = (await portal.service().get(f"{REPLAY}/{body['id']}")).json()
     return job
+
+
+async def test_a_replay_of_the_person_that_still_waits_is_cancelled_and_becomes_nobody_elses(
+    portal: House,
+) -> None:
+    body = wanted(userId="demo-ada")
+    await portal.service().post(REPLAY, body)
+    await erased(portal)
+    (job,) = (await portal.service().get(REPLAY)).json()["items"]
+    assert (job["status"], job["counts"]["matched"], job["request"]["userId"]) == ("cancelled", 0, "")
+    assert job["endedAt"] is not None
+    assert "erased" in job["why"]
+    before = await everything(portal)
+    await portal.portal.replayer.drain()
+    assert (await portal.service().get(f"{REPLAY}/{body['id']}")).json() == job
+    assert await everything(portal) == before
+    (act,) = [row for row in await rows(portal, schema.audit) if row[4] == "replay.cancelled"]
+    assert (act[3], act[5]) == ("service:tidewater", body["id"])
+
+
+async def test_a_replay_of_somebody_else_stays_theirs_where_only_its_rows_name_the_person(
+    portal: House,
+) -> None:
+    await assign(portal, "demo-ada", "demo-ben")
+    await lost(portal, schema.assignments)
+    shown, waiting = wanted(userId="demo-ben"), wanted(userId="demo-ben")
+    await portal.service().post(REPLAY, shown)
+    await portal.portal.replayer.drain()
+    assert "demo-ada" in repr(await rows(portal, schema.replay_jobs))
+    await portal.service().post(REPLAY, waiting)
+    await erased(portal)
+    assert "demo-ada" not in repr(await rows(portal, schema.replay_jobs))
+    jobs = {each["id"]: each for each in (await portal.service().get(REPLAY)).json()["items"]}
+    assert {each["request"]["userId"] for each in jobs.values()} == {"demo-ben"}
+    assert (jobs[shown["id"]]["status"], jobs[waiting["id"]]["status"]) == ("done", "queued")
 
 
 async def test_a_replay_brings_nothing_of_the_person_back(portal: House) -> None:
