@@ -262,7 +262,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         portal.alarm_book,
         pagers,
         clock,
-        known=lambda: monitor.verdict().status != "unknown",
+        known=monitor.knows,
     )
     return portal
 

@@ -45,7 +45,7 @@ class Portal:
         self.book = AlarmBook(folder, [each.name for each in self.pagers])
         counter = RULE.limit.metric.endswith("_total")
         metrics = Metrics([Definition(metric, "a number", (), self._read, counter)])
-        self.alarms = Alarms(metrics, self.book, self.pagers, clock, known=lambda: True)
+        self.alarms = Alarms(metrics, self.book, self.pagers, clock, known=lambda _: True)
 
     def _read(self) -> list[Sample]:
         return [Sample((), self._above + 1 if self.bad else self._above)]

@@ -45,10 +45,13 @@ class Alarms:
         pagers: Sequence[Pager],
         clock: Clock,
         *,
-        known: Callable[[], bool],
+        known: Callable[[str], bool],
         rules: Iterable[Rule] = RULES,
     ) -> None:
-        """`known` tells whether the verdict is one yet: right after a start nothing is called off."""
+        """`known` tells of a component whether anybody knows how it is: else nothing of its is called off.
+
+        Nobody does right after a start, nor of what lies in the store while that is out.
+        """
         self._metrics = metrics
         self._book = book
         self._pagers = tuple(pagers)
@@ -78,10 +81,11 @@ class Alarms:
             held_s = now_s - self._since_s.setdefault(key, now_s)
             if held_s >= each.rule.for_s and key not in self._book.open:
                 self._note("trigger", key, each.rule, each.component, each.org)
-        if not self._known():
-            return
         for key, entry in list(self._book.open.items()):
             if key in found:
+                continue
+            if not self._known(entry.component):
+                self._clear_since_s.pop(key, None)
                 continue
             if now_s - self._clear_since_s.setdefault(key, now_s) >= CLEAR_S:
                 del self._clear_since_s[key]

@@ -78,6 +78,13 @@ class Monitor:
                 told(verdict)
         return verdict
 
+    def knows(self, part: str) -> bool:
+        """Whether it is known now how a part is; of what is no part, whether it is of any."""
+        verdict = self.verdict()
+        if part not in self._lines:
+            return verdict.status != "unknown"
+        return any(each.part == part and each.status != "unknown" for each in verdict.results)
+
     def _counts(self, probe: Probe) -> bool:
         """Whether a part is judged: who was never asked, because we have just begun, is not out."""
         if self._clock.ticks_s() >= self._complete_s:

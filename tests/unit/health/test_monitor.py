@@ -260,3 +260,19 @@ async def test_a_loss_says_since_when_and_how_long_its_kind_lasts() -> None:
     names = [(each.status, each.begun, each.ended) for each in watch.monitor.history.changes]
     loss = ("journal_unwritable",)
     assert names == [("ok", (), ())] + 2 * [("down", loss, ()), ("ok", (), loss)]
+
+
+async def test_a_part_is_known_while_what_was_heard_of_it_is_fresh_and_what_is_no_part_while_any_is() -> None:
+    clock = ManualClock()
+    letters, disk = Part("deadLetters"), Fact("disk")
+    monitor = Monitor([letters, disk], clock)
+    assert not monitor.knows("disk"), "nobody was asked yet"
+    assert not monitor.knows("health")
+    monitor.tick()
+    assert [monitor.knows(each) for each in ("disk", "health", "deadLetters")] == [True, True, False]
+    await monitor.look()
+    assert monitor.knows("deadLetters")
+    clock.advance(60.0)
+    for _ in range(CLEAN):
+        monitor._gather()
+    assert [monitor.knows(each) for each in ("disk", "health", "deadLetters")] == [True, True, False]
