@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from holdfast.learning.demo import PASSWORD
 from tests.browser.admin import (
+    BEN,
     a_file,
     go,
     heading,
@@ -118,6 +120,18 @@ def test_what_is_typed_while_a_course_is_being_saved_stays_typed(ben: Page, serv
     heading(ben, "Reading the sea")
     expect(ben.get_by_role("button", name="Save")).to_be_enabled()
     expect(description).to_have_value("Half a thought")
+
+
+def test_a_change_goes_through_after_the_same_person_signed_in_again_in_another_tab(
+    ben: Page, served: Served
+) -> None:
+    ben.get_by_role("link", name="Reading the tide").click()
+    ben.get_by_label("Title", exact=True).fill("Reading the sea")
+    again = ben.request.post(f"{served.url}/api/auth/login", data={"email": BEN, "password": PASSWORD})
+    assert again.ok, again.text()
+    ben.get_by_role("button", name="Save", exact=True).click()
+    expect(ben.get_by_text("Saved on the server.")).to_be_visible()
+    heading(ben, "Reading the sea")
 
 
 # ---- people ----

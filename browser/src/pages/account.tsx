@@ -38,7 +38,7 @@ function PasswordForm({ email }: { email: string }) {
     if (asking) return;
     setAsking(true);
     setSaid(undefined);
-    const answer = await changePassword(wire, current, next);
+    const answer = await session.change(() => changePassword(wire, current, next));
     const problem = answer.ok ? undefined : answer.problem;
     setAsking(false);
     if (problem?.family === "signIn") session.expire();

@@ -339,3 +339,46 @@ describe("signing out", () => {
     expect(session.owner.value).toMatchObject({ userId: "cal" });
   });
 });
+
+describe("a change that goes straight to the server", () => {
+  const csrfRefused: Problem = { ...signedOut, family: "refused", status: 403, code: "csrf_refused" };
+  /** A server that takes a change only with the token it gave out last. */
+  const changeOf = (session: ReturnType<ReturnType<typeof open>["tab"]>, good: string) =>
+    vi.fn(async () => (session.session.peek()?.csrfToken === good ? yes("done") : no(csrfRefused)));
+
+  it("goes through after the same person signed in again in another tab", async () => {
+    const { calls, tab } = open();
+    const session = tab();
+    await session.signIn("ada", "secret");
+    calls.session.mockResolvedValue(yes({ ...sessionOf("ada"), csrfToken: "newer" }));
+    const ask = changeOf(session, "newer");
+    expect(await session.change(ask)).toEqual(yes("done"));
+    expect(ask).toHaveBeenCalledTimes(2);
+    expect(await session.change(ask)).toEqual(yes("done"));
+    expect(ask).toHaveBeenCalledTimes(3);
+  });
+
+  it("is never made in the name of somebody else, who signed in in another tab", async () => {
+    const { calls, tab } = open();
+    const session = tab();
+    await session.signIn("ada", "secret");
+    calls.session.mockResolvedValue(yes(sessionOf("cal")));
+    const ask = changeOf(session, "token-of-cal");
+    expect(await session.change(ask)).toEqual(no(csrfRefused));
+    expect(ask).toHaveBeenCalledTimes(1);
+  });
+
+  it("is asked for once more at most, and only when its token was refused", async () => {
+    const { calls, tab } = open();
+    const session = tab();
+    await session.signIn("ada", "secret");
+    calls.session.mockResolvedValue(yes(sessionOf("ada")));
+    const ask = changeOf(session, "no token at all");
+    expect(await session.change(ask)).toEqual(no(csrfRefused));
+    expect(ask).toHaveBeenCalledTimes(2);
+
+    const lost = vi.fn(async () => no(unreachable("no answer")));
+    expect(await session.change(lost)).toMatchObject({ problem: { family: "unreachable" } });
+    expect(lost).toHaveBeenCalledTimes(1);
+  });
+});

@@ -133,6 +133,19 @@ export function createSession(calls: SessionCalls, keep: Keep, clock: Clock) {
     return undefined;
   }
 
+  /**
+   * A change that goes straight to the server. When the same person signed in again in another tab, this one's
+   * token is the old session's: the change was not made then, so the new token is asked for and it is sent again.
+   */
+  async function change<T>(send: () => Promise<Answer<T>>): Promise<Answer<T>> {
+    const who = owner.peek();
+    const answer = await send();
+    if (answer.ok || answer.problem.code !== "csrf_refused") return answer;
+    await ask();
+    // The cookie may be somebody else's by now: nothing is done in their name.
+    return sameOwner(who, owner.peek()) ? send() : answer;
+  }
+
   /** Goes on with the last known person, where nothing better is known. */
   function remember(problem: Problem | undefined): void {
     const { phase } = state.peek();
@@ -196,6 +209,7 @@ export function createSession(calls: SessionCalls, keep: Keep, clock: Clock) {
     signedIn: computed(() => state.value.phase === "in"),
     ask: (): Promise<Problem | undefined> => ask(),
     expire,
+    change,
 
     /** Whether the server has something to be asked: who is here, or to end what was ended here. */
     unsettled: (): boolean => {

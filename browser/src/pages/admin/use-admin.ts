@@ -31,7 +31,7 @@ export function useChange<T>() {
   async function send(ask: () => Promise<Answer<T>>): Promise<T | undefined> {
     if (sent.busy) return undefined;
     setSent({ busy: true });
-    const answer = await ask();
+    const answer = await session.change(ask);
     if (answer.ok) {
       setSent({ busy: false, done: answer.value });
       return answer.value;
