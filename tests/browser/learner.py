@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from holdfast.learning.demo import PASSWORD
 from tests.served import Served, until
@@ -75,6 +75,20 @@ def completed_while_the_portal_is_down(page: Page, served: Served, lesson: str =
 def reads_without_a_network(page: Page) -> None:
     """Wait until the worker answers this page; what is read from then on is there offline, too."""
     until(lambda: page.evaluate("navigator.serviceWorker.controller !== null"), 60.0)
+
+
+def refuse_completions(route: Route) -> None:
+    """As a server whose lesson is gone answers; everything else reaches the real one, in its next batch."""
+    events: list[dict[str, Any]] = json.loads(route.request.post_data or "{}")["events"]
+    refused = [event for event in events if event["kind"] == "lesson.completed"]
+    if not refused:
+        route.continue_()
+        return
+    never = {"status": "invalid", "code": "unknown_lesson", "reason": "There is no such lesson."}
+    later = {"status": "later", "code": "busy", "reason": "One moment."}
+    receipts = [{"id": event["id"], **(never if event in refused else later)} for event in events]
+    body = json.dumps({"receipts": receipts, "device": None, "slowDownMs": 0})
+    route.fulfill(status=202, content_type="application/json", body=body)
 
 
 def sign_out(page: Page) -> None:

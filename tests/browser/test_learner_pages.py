@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.learner import (
     ADA,
@@ -21,6 +21,7 @@ from tests.browser.learner import (
     marks,
     open_lesson,
     reads_without_a_network,
+    refuse_completions,
     sign_in,
     sign_out,
     waiting,
@@ -127,20 +128,6 @@ def test_what_the_device_cannot_keep_is_called_not_safe_until_the_server_has_it(
 
 
 # ---- what the server will not have ---------------------------------------------------------------
-
-
-def refuse_completions(route: Route) -> None:
-    """As a server whose lesson is gone answers; everything else reaches the real one, in its next batch."""
-    events: list[dict[str, Any]] = json.loads(route.request.post_data or "{}")["events"]
-    refused = [event for event in events if event["kind"] == "lesson.completed"]
-    if not refused:
-        route.continue_()
-        return
-    never = {"status": "invalid", "code": "unknown_lesson", "reason": "There is no such lesson."}
-    later = {"status": "later", "code": "busy", "reason": "One moment."}
-    receipts = [{"id": event["id"], **(never if event in refused else later)} for event in events]
-    body = json.dumps({"receipts": receipts, "device": None, "slowDownMs": 0})
-    route.fulfill(status=202, content_type="application/json", body=body)
 
 
 def test_what_the_server_refuses_is_shown_exported_tried_again_and_put_away(

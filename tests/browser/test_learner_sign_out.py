@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from holdfast.learning.demo import PASSWORD
 from tests.browser.learner import (
@@ -21,6 +21,7 @@ from tests.browser.learner import (
     mark_complete,
     open_lesson,
     reads_without_a_network,
+    refuse_completions,
     sign_in,
     sign_out,
     waiting,
@@ -151,6 +152,52 @@ def test_throwing_away_asks_once_more_and_then_nothing_of_it_is_left(page: Page,
     expect(page.get_by_text("0 of 5 lessons complete")).to_be_visible()
     waiting(page, 0)
     assert journal_lines(served, "lesson.completed") == []
+
+
+def refused_while_they_sign_out(context: BrowserContext, served: Served) -> Page:
+    """Ada marks a lesson as complete, signs out while it waits, and has it sent; the server refuses it."""
+    context.route(PROGRESS, lambda route: route.abort())
+    page = context.new_page()
+    sign_in(page, served)
+    open_lesson(page, LESSON)
+    mark_complete(page)
+    kept(page)
+    sign_out(page)
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("You are signed out once everything has arrived.")
+    context.unroute_all()
+    context.route(PROGRESS, refuse_completions)
+    dialog.get_by_role("button", name="Send now").click()
+    expect(dialog.get_by_role("heading")).to_have_text("The server will not have 1 thing you did")
+    expect(dialog).to_contain_text("You are still signed in.")
+    return page
+
+
+PROGRESS = "**/api/client/progress/batch*"
+
+
+def test_what_the_server_refuses_while_somebody_signs_out_is_told_before_they_go(
+    browser: Browser, served: Served
+) -> None:
+    with browser.new_context(service_workers="block") as context:
+        page = refused_while_they_sign_out(context, served)
+        page.get_by_role("dialog").get_by_role("link", name="See why, and what you can do").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(page.get_by_role("heading", name="What the server will not have")).to_be_visible()
+        # They have been told: now nothing holds them up.
+        sign_out(page)
+        expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+
+
+def test_what_the_server_refused_is_still_there_for_who_signed_out_all_the_same(
+    browser: Browser, served: Served
+) -> None:
+    with browser.new_context(service_workers="block") as context:
+        page = refused_while_they_sign_out(context, served)
+        page.get_by_role("button", name="Sign out all the same").click()
+        expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+        sign_in(page, served)
+        expect(page.locator(".standing")).to_have_text("1 refused")
 
 
 def test_a_screen_locked_offline_stays_locked_after_a_restart_and_ends_the_session_first(

@@ -1,4 +1,3 @@
-import { isWork } from "../state/entries";
 import { type Standing as Stands, standingOf } from "../state/standing";
 import { Mark, type Sign } from "./marks";
 import { isOverdue, WARN_AFTER_WORDS } from "./overdue";
@@ -18,7 +17,7 @@ export function SaveLine({ onSignIn }: { onSignIn?: () => void }) {
   const work = outbox.openWork.value;
   const overdue = work.filter(({ createdAt }) => isOverdue(createdAt, now)).length;
   const held = work.filter(({ state }) => state.name === "kept" && state.now.name === "held").length;
-  const refused = outbox.undeliverable.value.filter(({ entry }) => isWork(entry)).length;
+  const refused = outbox.refusedWork.value.length;
   const losses = outbox.losses.value.length;
   const open = unsafe || others > 0 || overdue > 0 || refused > 0 || losses > 0 || (held > 0 && onSignIn);
   return (

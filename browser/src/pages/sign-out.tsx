@@ -11,25 +11,30 @@ const LAST_SEND_MS = 3_000;
 /** A list in a dialog is for recognising, not for reading all of it. */
 const LISTED = 8;
 
-type Stage = "no" | "saving" | "asking" | "sure" | "sending";
+type Stage = "no" | "saving" | "asking" | "sure" | "sending" | "refused";
 
 /** The header's button, and what it asks while something has not reached the server. */
 export function SignOut() {
   const { session, outbox, clock, beforeSignOut } = usePortal();
   const [stage, setStage] = useState<Stage>("no");
+  const [refusedBefore, setRefusedBefore] = useState(0);
   const open = outbox.openWork.value;
+  const refused = outbox.refusedWork.value.length - refusedBefore;
   const leave = () => void session.signOut();
 
   // They asked to leave: once everything has arrived, nothing is left to ask. But what waits must have
-  // been read before it can be called nothing.
-  const arrived = stage !== "no" && outbox.ready.value && open.length === 0;
+  // been read before it can be called nothing, and what was refused meanwhile has not arrived.
+  const settled = stage !== "no" && outbox.ready.value && open.length === 0;
   useEffect(() => {
-    if (arrived) leave();
-  }, [arrived]);
+    if (!settled) return;
+    if (refused > 0) setStage("refused");
+    else leave();
+  }, [settled]);
 
   function begin() {
     if (stage !== "no") return;
     setStage("saving");
+    setRefusedBefore(outbox.refusedWork.value.length);
     for (const say of beforeSignOut) say();
     // Storage that does not answer must not keep anybody signed in.
     void outbox.added().then(outbox.sendNow);
@@ -67,6 +72,14 @@ export function SignOut() {
             onBack={() => setStage("asking")}
             onDiscard={() => outbox.discardAll().then(leave)}
           />
+        </Modal>
+      )}
+      {stage === "refused" && (
+        <Modal
+          title={`The server will not have ${counted(refused, "thing", "things")} you did`}
+          onClose={() => setStage("no")}
+        >
+          <Refused onLeave={leave} onStay={() => setStage("no")} />
         </Modal>
       )}
     </>
@@ -171,6 +184,29 @@ function Sure({
         </button>
         <button type="button" class="danger" disabled={pressed} onClick={discard}>
           Yes, throw {open.length === 1 ? "it" : `all ${open.length}`} away
+        </button>
+      </div>
+    </>
+  );
+}
+
+/** Who leaves now finds it here when they are back; nobody should go without having been told. */
+function Refused({ onLeave, onStay }: { onLeave: () => void; onStay: () => void }) {
+  return (
+    <>
+      <p>
+        You are still signed in. What was refused stays on this device until you put it away, and nobody else
+        sees it.{" "}
+        <a href="/waiting" onClick={onStay}>
+          See why, and what you can do
+        </a>
+      </p>
+      <div class="buttons">
+        <button type="button" class="second" onClick={onLeave}>
+          Sign out all the same
+        </button>
+        <button type="button" class="quiet" onClick={onStay}>
+          Stay signed in
         </button>
       </div>
     </>

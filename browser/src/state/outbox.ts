@@ -3,7 +3,7 @@
  * sealed when they leave. The law: a page writes only through `add`.
  */
 import { computed, effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
-import type { Principal } from "../outbox/entry";
+import type { Principal, Undeliverable } from "../outbox/entry";
 import type { Status } from "../outbox/port";
 import { type Draft, type Entry, isOpen, isWork } from "./entries";
 import type { SealedNotes } from "./sealed";
@@ -99,6 +99,9 @@ export function createOutboxState(parts: OutboxParts) {
 
   const entries: ReadonlySignal<readonly Entry[]> = computed(() => current.value?.entries.value ?? []);
   const status: ReadonlySignal<Status> = computed(() => current.value?.status.value ?? NOTHING_KNOWN);
+  const undeliverable: ReadonlySignal<readonly Undeliverable[]> = computed(
+    () => current.value?.undeliverable.value ?? [],
+  );
 
   return {
     add,
@@ -106,12 +109,14 @@ export function createOutboxState(parts: OutboxParts) {
     entries,
     status,
     offlineQueueBacklog: computed(() => status.value.backlog),
-    undeliverable: computed(() => current.value?.undeliverable.value ?? []),
+    undeliverable,
     losses: computed(() => current.value?.losses.value ?? []),
     /** Whether what waited from before has been read. */
     ready: computed(() => current.value?.ready.value ?? false),
     /** A person's work that the server has not said yes or no to. */
     openWork: computed(() => entries.value.filter((entry) => isWork(entry) && isOpen(entry))),
+    /** A person's work that the server will not have, until they put it away. */
+    refusedWork: computed(() => undeliverable.value.filter(({ entry }) => isWork(entry))),
     /** Work that closing this page could lose, whoever did it. */
     atRisk: computed(() => [...watches.value.values()].reduce((sum, { atRisk }) => sum + atRisk.value, 0)),
     /** Among that, what somebody did who has left. Nobody else reads it; only that it is there is said. */

@@ -1,5 +1,4 @@
 /** Where all that a person did stands, in one word; two ticks only for what is known to be true. */
-import { isWork } from "./entries";
 import type { OutboxState } from "./outbox";
 
 export type Standing =
@@ -12,16 +11,16 @@ export type Standing =
   | { readonly name: "lost" }
   | { readonly name: "onServer" };
 
-type Told = Pick<OutboxState, "status" | "ready" | "openWork" | "undeliverable" | "losses">;
+type Told = Pick<OutboxState, "status" | "ready" | "openWork" | "refusedWork" | "losses">;
 
-export function standingOf({ status, ready, openWork, undeliverable, losses }: Told): Standing {
+export function standingOf({ status, ready, openWork, refusedWork, losses }: Told): Standing {
   const work = openWork.value;
   if (status.value.storage === "unsafe" || work.some(({ state }) => state.name === "unsafe")) {
     return { name: "unsafe" };
   }
   if (!ready.value) return { name: "looking" };
   if (work.length > 0) return { name: "waiting", count: work.length };
-  const refused = undeliverable.value.filter(({ entry }) => isWork(entry)).length;
+  const refused = refusedWork.value.length;
   if (refused > 0) return { name: "refused", count: refused };
   return losses.value.length > 0 ? { name: "lost" } : { name: "onServer" };
 }
