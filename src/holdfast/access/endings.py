@@ -22,7 +22,7 @@ import structlog
 from sqlalchemy import delete, select
 
 from holdfast.core.clock import Clock, parse_rfc3339, rfc3339
-from holdfast.core.errors import Unavailable
+from holdfast.core.errors import Corrupt, Unavailable
 from holdfast.store.port import Store, Tx
 from holdfast.store.schema import endings
 
@@ -139,7 +139,7 @@ class Endings:
             return True
         try:
             await store.run(None, partial(_write_and_forget, ended=owed, now_s=self._clock.now_s()))
-        except Unavailable:
+        except (Unavailable, Corrupt):
             return False
         with self._lock:
             for ending in owed:

@@ -13,7 +13,7 @@ import structlog
 
 from holdfast.access.audit import Note, note_for
 from holdfast.core.clock import Clock, rfc3339
-from holdfast.core.errors import Unavailable
+from holdfast.core.errors import Corrupt, Unavailable
 from holdfast.core.ids import uuid7
 from holdfast.store.port import Store, Tx
 
@@ -77,7 +77,7 @@ class Owed:
             return True
         try:
             await store.run(None, lambda tx: _write(tx, notes))
-        except Unavailable:
+        except (Unavailable, Corrupt):
             return False
         for one in notes:
             self._waiting.pop(one.id, None)

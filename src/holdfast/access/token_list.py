@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, or_, select, update
 from holdfast.access import endings
 from holdfast.access.tokens import Tokens
 from holdfast.core.clock import Clock, rfc3339
-from holdfast.core.errors import Unavailable
+from holdfast.core.errors import Corrupt, Unavailable
 from holdfast.store.port import Store, Tx
 from holdfast.store.schema import endings as ended
 from holdfast.store.schema import service_tokens
@@ -93,7 +93,7 @@ class Uses:
         self._tokens.used = {}
         try:
             await store.run(None, partial(_write_uses, used=used))
-        except Unavailable:
+        except (Unavailable, Corrupt):
             self._tokens.used = {**used, **self._tokens.used}
 
 

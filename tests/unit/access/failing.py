@@ -7,18 +7,23 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from holdfast.core.errors import HoldfastError, Unavailable
+from holdfast.core.errors import Corrupt, HoldfastError, Unavailable
 from holdfast.store.port import Store, StoreStats, Tx, UnitOutcome
 
 T = TypeVar("T")
+OUT: tuple[HoldfastError, ...] = (
+    Unavailable("the store does not answer"),
+    Corrupt("the store's file is damaged", code="store_corrupt"),
+)
+"""How a store says that it is out."""
 
 
 class FailingStore:
-    """Raises while `down`, waits for `hang` where one is set, counts what it was `asked`."""
+    """Raises its `error` while `down`, waits for `hang` where one is set, counts what it was `asked`."""
 
     def __init__(self, inner: Store, error: HoldfastError | None = None) -> None:
         self._inner = inner
-        self._error = error or Unavailable("the store does not answer")
+        self.error = error or OUT[0]
         self.down = False
         self.hang: asyncio.Event | None = None
         self.asked = 0
@@ -36,7 +41,7 @@ class FailingStore:
         if self.hang is not None:
             await self.hang.wait()
         if self.down:
-            raise self._error
+            raise self.error
 
     def transaction(self, org: str | None) -> AbstractContextManager[Tx]:
         return self._inner.transaction(org)

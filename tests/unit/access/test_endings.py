@@ -14,10 +14,10 @@ from holdfast.access.principal import Membership, Principal
 from holdfast.access.sessions import TTL_S, Sessions
 from holdfast.access.tokens import MAX_TTL_S, Tokens
 from holdfast.core.clock import ManualClock
-from holdfast.core.errors import Rejected
+from holdfast.core.errors import HoldfastError, Rejected
 from holdfast.store.port import Store, Tx
 from holdfast.store.sqlite import SqliteStore
-from tests.unit.access.failing import FailingStore
+from tests.unit.access.failing import OUT, FailingStore
 
 KEYS = Keys.from_secret(b"a secret for tests, of 32 bytes or more")
 TIDE, HIGH = Membership("o-tide", "Tidewater", ("admin",)), Membership("o-high", "Highland", ("learner",))
@@ -73,14 +73,15 @@ async def test_an_ended_session_stays_ended_after_a_restart(store: SqliteStore, 
     assert after.ended.unwritten == 0
 
 
-async def test_while_the_store_is_down_the_ending_is_kept_and_written_later(
-    store: SqliteStore, clock: ManualClock
+@pytest.mark.parametrize("out", OUT, ids=lambda out: out.code)
+async def test_while_the_store_is_out_the_ending_is_kept_and_written_later(
+    store: SqliteStore, clock: ManualClock, out: HoldfastError
 ) -> None:
     process = Process(clock)
     token = process.sessions.issue(ADA)
     session_id = process.sessions.verify(token).session_id
     process.sessions.revoke(session_id)
-    failing = FailingStore(store)
+    failing = FailingStore(store, out)
     failing.down = True
     assert not await process.ended.flush(failing)
     assert "ended" in process.refused(token)

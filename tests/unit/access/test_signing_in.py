@@ -31,7 +31,7 @@ from holdfast.web.calls import Answer, Ask
 from holdfast.web.portal import Portal
 from holdfast.web.routes import auth, tokens
 from tests.unit.access import school
-from tests.unit.access.failing import FailingStore
+from tests.unit.access.failing import OUT, FailingStore
 from tests.unit.access.school import PASSWORD
 
 KEYS = Keys.from_secret(b"a secret for tests, of 32 bytes or more")
@@ -185,8 +185,11 @@ async def test_who_belongs_to_no_org_is_told_so(door: Door) -> None:
     assert (await door.refused("cleo@tidewater.example")).code == "not_a_member"
 
 
-async def test_without_the_store_nobody_signs_in_and_the_words_say_why(door: Door) -> None:
-    door.store.down = True
+@pytest.mark.parametrize("out", OUT, ids=lambda out: out.code)
+async def test_without_the_store_nobody_signs_in_and_the_words_say_why(
+    door: Door, out: HoldfastError
+) -> None:
+    door.store.down, door.store.error = True, out
     for _ in range(20):
         error = await door.refused("ada@tidewater.example")
         assert isinstance(error, Unavailable)
@@ -333,6 +336,18 @@ async def test_an_old_hash_is_brought_to_todays_cost_at_the_next_sign_in(door: D
     await door.login("ada@tidewater.example")
 
 
+@pytest.mark.parametrize("out", OUT, ids=lambda out: out.code)
+async def test_an_old_hash_keeps_nobody_out_when_the_store_goes_while_they_sign_in(
+    door: Door, out: HoldfastError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise out
+
+    monkeypatch.setattr(passwords, "needs_rehash", lambda _stored: True)
+    monkeypatch.setattr(door.store, "run", fails)
+    await door.login("ada@tidewater.example")
+
+
 async def test_asking_for_the_session_says_the_same_with_a_new_csrf_token(door: Door) -> None:
     first = await door.login("ada@tidewater.example")
     token = door.token(first)
@@ -377,13 +392,31 @@ async def test_signing_out_ends_the_session_here_and_in_the_store(door: Door) ->
     assert door.rechecked == 1
 
 
-async def test_signing_out_works_while_the_store_is_down(door: Door) -> None:
+@pytest.mark.parametrize("out", OUT, ids=lambda out: out.code)
+async def test_signing_out_works_while_the_store_is_out(door: Door, out: HoldfastError) -> None:
     token = door.token(await door.login("ada@tidewater.example"))
-    door.store.down = True
-    assert (await auth.logout(door.ask(door.sessions.verify(token)))).status == 204
+    door.store.down, door.store.error = True, out
+    answer = await auth.logout(door.ask(door.sessions.verify(token)))
+    assert answer.status == 204
+    assert "Max-Age=0" in answer.cookies[0]
     with pytest.raises(Rejected, match="ended"):
         door.sessions.verify(token)
     assert door.ended.unwritten == 1
+
+
+@pytest.mark.parametrize("out", OUT, ids=lambda out: out.code)
+async def test_a_password_that_cannot_be_changed_while_the_store_is_out_uses_up_no_turn(
+    door: Door, out: HoldfastError
+) -> None:
+    ada = door.sessions.verify(door.token(await door.login("ada@tidewater.example")))
+    body = auth.PasswordBody(current=PASSWORD, new="a longer password")
+    door.store.down, door.store.error = True, out
+    for _ in range(20):
+        with pytest.raises(type(out)) as caught:
+            await auth.change_password(door.ask(ada, body))
+        assert caught.value.code == out.code
+    door.store.down = False
+    assert (await auth.change_password(door.ask(ada, body))).status == 204
 
 
 async def test_an_operator_mints_a_service_token_and_the_audit_knows(door: Door) -> None:

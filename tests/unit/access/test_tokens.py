@@ -5,11 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.access import token_list
 from holdfast.access.keys import Keys
 from holdfast.access.principal import Principal
 from holdfast.access.tokens import DEFAULT_TTL_S, MAX_TTL_S, Tokens
-from holdfast.core.clock import ManualClock
-from holdfast.core.errors import Rejected
+from holdfast.core.clock import ManualClock, rfc3339
+from holdfast.core.errors import HoldfastError, Rejected
+from holdfast.store.sqlite import SqliteStore
+from tests.unit.access.failing import OUT, FailingStore
 
 KEYS = Keys.from_secret(b"a secret for tests, of 32 bytes or more")
 NOW = int(ManualClock().now_s())
@@ -171,6 +174,25 @@ class Elsewhere:
         except jwt.InvalidTokenError as fault:
             raise Rejected("not from elsewhere", code="not_signed_in") from fault
         return Principal(claims["sub"], "", "", (), via="bearer")
+
+
+@pytest.mark.parametrize("out", OUT, ids=lambda out: out.code)
+async def test_a_use_that_a_store_that_is_out_did_not_take_is_written_down_later(out: HoldfastError) -> None:
+    store = FailingStore(SqliteStore(None), out)
+    tokens = made()
+    tokens.verify(tokens.mint("service", "o-1", token_id="t-1"))
+    with store.transaction(None) as tx:
+        times = {"at_s": NOW, "expires_at_s": NOW + 60}
+        token_list.enter(tx, "t-1", org="o-1", by="u-olu", **times)
+    uses = token_list.Uses(tokens, ManualClock())
+    store.down = True
+    await uses.flush(store, now=True)
+    store.down = False
+    await uses.flush(store, now=True)
+    (listed,) = await store.read(None, lambda tx: token_list.listed(tx, NOW, {}))
+    assert listed.last_used_at == rfc3339(NOW)
+    assert tokens.used == {}
+    store.close()
 
 
 def test_a_token_of_another_issuer_goes_to_its_verifier_and_must_be_proved_there() -> None:

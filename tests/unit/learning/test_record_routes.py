@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from holdfast.access.passwords import hash_password
+from holdfast.core.errors import HoldfastError
 from holdfast.core.ids import uuid7
 from holdfast.events.deadletters import MAX_REDRIVES, discard
 from holdfast.events.entry import Kinds
@@ -22,6 +23,7 @@ from holdfast.store.port import Tx
 from holdfast.store.schema import audit, courses, devices, lessons, memberships, orgs, users
 from holdfast.web.portal import BACKLOG_LIMIT, Portal
 from holdfast.wiring import make_app, opened, running
+from tests.unit.access.failing import OUT
 from tests.unit.learning import register
 from tests.unit.learning.classroom import zipped
 
@@ -281,6 +283,24 @@ async def test_another_orgs_course_is_not_found_and_nothing_is_taken(still: Scho
 )
 async def test_a_wrong_assignment_is_invalid(still: School, change: dict[str, Any]) -> None:
     assert code(await still.assign(**{"userIds": ["ada"], **change}))[0] == 422
+
+
+@pytest.mark.parametrize("out", OUT, ids=lambda out: out.code)
+async def test_assigning_works_while_the_store_is_out_and_sent_again_it_is_known_again(
+    still: School, out: HoldfastError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise out
+
+    monkeypatch.setattr(still.portal.store, "read", fails)
+    event_id = uuid7()
+    for status in ("accepted", "duplicate"):
+        answer = await still.assign("ada", id=event_id, prefer="wait=0")
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["receipt"]["status"] == status
+    monkeypatch.undo()
+    async with running(still.portal):
+        assert did(await still.assign("ada", id=event_id))["assigned"] == 1
 
 
 async def test_bulk_work_waits_while_the_backlog_is_over_the_limit(still: School) -> None:

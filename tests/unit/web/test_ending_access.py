@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -255,7 +255,16 @@ async def started(folder: Path) -> AsyncIterator[House]:
             yield House(portal, client)
 
 
-async def test_what_was_ended_stays_ended_when_the_portal_starts_without_its_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "put",
+    [
+        pytest.param(lambda path: path.mkdir(), id="does not answer"),
+        pytest.param(lambda path: path.write_bytes(b"rubbish " * 10_000), id="is damaged"),
+    ],
+)
+async def test_what_was_ended_stays_ended_when_the_portal_starts_without_its_store(
+    tmp_path: Path, put: Callable[[Path], object]
+) -> None:
     async with house(tmp_path) as portal:
         ada, cleo = await sign_in(portal, "ada"), await sign_in(portal, "cleo")
         wanted = {"role": "service", "orgId": "tidewater"}
@@ -263,7 +272,7 @@ async def test_what_was_ended_stays_ended_when_the_portal_starts_without_its_sto
         assert (await portal.person("ben").ask("PATCH", "/api/admin/users/demo-ada", CLOSED)).is_success
     bearer = {"Authorization": f"Bearer {made['token']}"}
     path = f"/api/admin/tokens/{made['id']}"
-    with set_aside(tmp_path, lambda path: path.mkdir()):
+    with set_aside(tmp_path, put):
         async with started(tmp_path) as portal:
             gone = await portal.person("olu").ask("DELETE", path)
             assert gone.json() == {"id": made["id"], "listed": None}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from msgspec import UNSET, Meta, UnsetType
 
 from holdfast.core.codec import canonical
-from holdfast.core.errors import Conflict, Rejected, Unavailable
+from holdfast.core.errors import Conflict, Corrupt, Rejected, Unavailable
 from holdfast.events.envelope import EventId, Name
 from holdfast.events.intake import Number, Receipt
 from holdfast.learning.assigned import (
@@ -190,7 +190,7 @@ async def _declare(ask: Ask, kind: str, body: dict[str, Any]) -> tuple[Taken, As
     await ask.portal.applied(org, event_id, _wait_s(ask.headers))
     try:
         result = await ask.portal.store.read(org, lambda tx: result_of(tx, event_id))
-    except Unavailable:
+    except (Unavailable, Corrupt):
         result = None
     return _taken(receipt), result
 
@@ -208,7 +208,7 @@ def _refuse_bulk_while_busy(ask: Ask, org: str) -> None:
 async def _require_course(ask: Ask, org: str, course_id: str) -> None:
     try:
         known = await ask.portal.store.read(org, lambda tx: course_exists(tx, course_id))
-    except Unavailable:
+    except (Unavailable, Corrupt):
         # Assigning works while the store is out; the applier looks again.
         return
     if not known:

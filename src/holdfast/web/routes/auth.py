@@ -18,7 +18,7 @@ from holdfast.access import passwords, sessions
 from holdfast.access.audit import note_for
 from holdfast.access.members import Login, normal_email, set_password_hash
 from holdfast.access.principal import Principal
-from holdfast.core.errors import Conflict, Rejected, Unavailable
+from holdfast.core.errors import Conflict, Corrupt, Rejected, Unavailable
 from holdfast.store.port import Tx
 from holdfast.web.calls import Answer, Ask, Call, Said, Wire
 
@@ -89,7 +89,7 @@ async def login(ask: Ask) -> Answer:
     try:
         with anyio.fail_after(LOGIN_WAIT_S):
             found = await portal.members.by_email(body.email)
-    except (Unavailable, TimeoutError) as fault:
+    except (Unavailable, Corrupt, TimeoutError) as fault:
         _give_back(ask, turns)
         raise Unavailable(
             "signing in needs the store, and it does not answer now",
@@ -160,7 +160,7 @@ async def change_password(ask: Ask) -> Answer:
     turns = _take_turns(ask, normal_email(who.email))
     try:
         found = await portal.members.by_email(who.email)
-    except Unavailable:
+    except (Unavailable, Corrupt):
         _give_back(ask, turns)
         raise
     stored = found.password_hash if found is not None and found.principal.user_id == who.user_id else None
@@ -318,7 +318,7 @@ async def _renew_hash(ask: Ask, password: str, found: Login | None) -> None:
     with anyio.move_on_after(STORE_WAIT_S):
         try:
             await ask.portal.store.run(None, change)
-        except Unavailable:
+        except (Unavailable, Corrupt):
             return  # the next sign-in tries again
 
 
