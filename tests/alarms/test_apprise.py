@@ -15,7 +15,7 @@ import pytest
 
 from holdfast.core.clock import ManualClock
 from holdfast.health import alarms as under_test
-from holdfast.health.alarm_book import AlarmBook, Entry
+from holdfast.health.alarm_book import NAME, AlarmBook, Entry
 from holdfast.health.alarms import CLEAR_S, Alarms
 from holdfast.health.metrics import Definition, Metrics, Sample
 from holdfast.health.pagers import pagers_for
@@ -181,6 +181,31 @@ async def test_what_was_not_told_before_a_death_is_told_after_it_and_what_was_is
         assert Portal(tmp_path, clock, repaired.url, hook(chat)).book.waiting == 0
     assert starts(told(chat), [TRIGGER, RESOLVE])
     assert mail.taken == []
+
+
+async def test_an_address_put_before_another_hears_only_of_what_comes_and_the_other_nothing_twice(
+    tmp_path: Path, mail: Mailbox, chat: Receiver
+) -> None:
+    clock = ManualClock()
+    before = Portal(tmp_path, clock, hook(chat))
+    async with before.lives():
+        before.breaks()
+        before.mends()
+        await until(lambda: before.book.waiting == 0)
+        before.breaks()
+        await until(lambda: before.book.waiting == 0)
+    after = Portal(tmp_path, clock, mail.url, hook(chat))
+    async with after.lives():
+        after.mends()
+        await until(lambda: after.book.waiting == 0)
+    assert starts(told(chat), [TRIGGER, RESOLVE, TRIGGER, RESOLVE])
+    assert starts(mail.subjects(), [RESOLVE])
+    written = (tmp_path / NAME).read_text()
+    assert mail.url.partition("://")[2] not in written, "an address holds a password"
+
+
+def test_an_address_that_is_named_twice_is_one_receiver(tmp_path: Path, chat: Receiver) -> None:
+    assert len(pagers_for(Settings(data_dir=tmp_path, alarm_urls=f"{hook(chat)} {hook(chat)}"))) == 1
 
 
 async def test_a_receiver_that_never_answers_keeps_no_portal_from_stopping(

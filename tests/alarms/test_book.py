@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -157,10 +157,58 @@ def test_where_nobody_is_to_be_told_nothing_waits(tmp_path: Path) -> None:
     assert set(AlarmBook(tmp_path, []).open) == {"1"}
 
 
-def test_a_receiver_who_is_new_does_not_hear_old_stories_twice(tmp_path: Path) -> None:
+def test_a_receiver_who_is_new_hears_only_of_what_comes(tmp_path: Path) -> None:
     book = AlarmBook(tmp_path, ["a"])
     note(book, "trigger", "1")
     note(book, "resolve", "1")
     waiting(book, "a")
-    again: Any = AlarmBook(tmp_path, ["a", "b"])
-    assert again.next_for("a") is None
+    note(book, "trigger", "2")
+    again = AlarmBook(tmp_path, ["b", "a"])
+    assert again.waiting == 1
+    note(again, "resolve", "2")
+    assert waiting(again, "b") == [("resolve", "2")]
+    assert waiting(again, "a") == [("trigger", "2"), ("resolve", "2")]
+
+
+def test_a_receiver_in_the_place_of_another_hears_what_that_one_was_not_told_and_no_more(
+    tmp_path: Path,
+) -> None:
+    book = AlarmBook(tmp_path, ["misspelt", "b"])
+    note(book, "trigger", "told")
+    for receiver in ("misspelt", "b"):
+        waiting(book, receiver)
+    note(book, "trigger", "owed")
+    assert waiting(book, "b") == [("trigger", "owed")]
+    again = AlarmBook(tmp_path, ["mended", "b"])
+    assert waiting(again, "b") == []
+    assert waiting(again, "mended") == [("trigger", "owed")]
+    last = AlarmBook(tmp_path, ["misspelt", "b", "c"])
+    assert last.waiting == 0
+    assert set(last.open) == {"told", "owed"}
+
+
+def test_who_was_told_in_the_place_of_another_is_not_told_again_by_a_life_that_could_not_tidy_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note(AlarmBook(tmp_path, ["misspelt"]), "trigger", "1")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(AlarmBook, "_rewrite", full)
+    assert waiting(AlarmBook(tmp_path, ["mended"]), "mended") == [("trigger", "1")]
+    assert waiting(AlarmBook(tmp_path, ["mended"]), "mended") == []
+
+
+def test_a_line_of_before_which_says_not_who_was_to_be_told_is_lost_to_nobody(tmp_path: Path) -> None:
+    book = AlarmBook(tmp_path, ["a"])
+    note(book, "trigger", "1")
+    waiting(book, "a")
+    path = tmp_path / NAME
+    lines = [json.loads(line) for line in path.read_text().splitlines() if line]
+    older = [{name: value for name, value in line.items() if name != "to"} for line in lines]
+    assert older != lines
+    path.write_text("".join(json.dumps(line) + "\n" for line in older))
+    again = AlarmBook(tmp_path, ["a", "b"])
+    assert waiting(again, "a") == []
+    assert waiting(again, "b") == [("trigger", "1")]

@@ -42,6 +42,8 @@ class _Told(msgspec.Struct, rename="camel", frozen=True):
 
 class _Line(msgspec.Struct, rename="camel"):
     entry: Entry | None = None
+    to: tuple[str, ...] | None = None
+    """Whom the entry is for; None in lines of before, which did not say it."""
     told: _Told | None = None
 
 
@@ -49,10 +51,16 @@ class AlarmBook:
     """Entries that wait for their receivers, per receiver in order. Raises OSError where the disk fails."""
 
     def __init__(self, folder: Path, receivers: Iterable[str]) -> None:
-        """`receivers`: names of who must be told; one that is new hears only of what comes."""
+        """`receivers`: names of who must be told.
+
+        One that is new hears only of what comes, and of what one that is gone was not told: an address
+        that was misspelt is put right by another in its place.
+        """
         self._path = folder / NAME
         self._receivers = tuple(receivers)
         self._entries: dict[int, Entry] = {}
+        self._asked: dict[int, set[str]] = {}
+        """Id -> whom the entry is for, told or not; as long as somebody is to be told."""
         self._owed: dict[int, set[str]] = {}
         self.open: dict[str, Entry] = {}
         """Key -> the trigger that no resolve followed."""
@@ -70,31 +78,44 @@ class AlarmBook:
             except msgspec.DecodeError:
                 continue  # torn: nobody was told that it stands here
             if line.entry is not None:
-                self._take(line.entry)
+                self._take(line.entry, self._receivers if line.to is None else line.to)
             elif line.told is not None:
                 self._settle(line.told.told, line.told.to)
+        self._hand_over()
         self._lines = len(found)
         # A full disk keeps no portal from starting: the long book says the same, and is tidied later.
         with contextlib.suppress(OSError):
             self._rewrite()
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: Entry, to: Iterable[str]) -> None:
         self._next = max(self._next, entry.id + 1)
-        if self._receivers:
+        asked = set(to)
+        if asked:
             self._entries[entry.id] = entry
-            self._owed[entry.id] = set(self._receivers)
+            self._asked[entry.id] = asked
+            self._owed[entry.id] = set(asked)
         if entry.act == "trigger":
             self.open[entry.key] = entry
         else:
             self.open.pop(entry.key, None)
+
+    def _hand_over(self) -> None:
+        """What those that are gone were not told is for those that are new; with nobody new, for nobody."""
+        present = set(self._receivers)
+        for entry_id in list(self._owed):
+            asked, owed = self._asked[entry_id], self._owed[entry_id]
+            heirs = set() if owed <= present else present - asked
+            self._asked[entry_id] = (asked & present) | heirs
+            self._owed[entry_id] = (owed & present) | heirs
+            self._drop_if_told(entry_id)
 
     def add(self, **fields: str) -> Entry:
         """Note something to tell; on disk when this returns."""
         entry = Entry(id=self._next, **fields)  # type: ignore[arg-type]
         # A line that fails may stand on disk all the same, so its number is used up.
         self._next += 1
-        self._append(_Line(entry=entry))
-        self._take(entry)
+        self._append(_Line(entry=entry, to=self._receivers))
+        self._take(entry, self._receivers)
         return entry
 
     def next_for(self, receiver: str) -> Entry | None:
@@ -112,11 +133,14 @@ class AlarmBook:
             self._rewrite()
 
     def _settle(self, entry_id: int, receiver: str) -> None:
-        owed = self._owed.get(entry_id, set())
-        owed.discard(receiver)
-        if not owed:
-            self._owed.pop(entry_id, None)
-            self._entries.pop(entry_id, None)
+        if entry_id in self._owed:
+            self._asked[entry_id].add(receiver)
+            self._owed[entry_id].discard(receiver)
+            self._drop_if_told(entry_id)
+
+    def _drop_if_told(self, entry_id: int) -> None:
+        if not self._owed[entry_id]:
+            del self._owed[entry_id], self._asked[entry_id], self._entries[entry_id]
 
     @property
     def waiting(self) -> int:
@@ -145,11 +169,9 @@ class AlarmBook:
             return
         lines = []
         for entry_id in sorted(kept):
-            lines.append(_encode(_Line(entry=kept[entry_id])))
-            owed = self._owed.get(entry_id, set())
-            lines += [
-                _encode(_Line(told=_Told(entry_id, each))) for each in self._receivers if each not in owed
-            ]
+            asked, owed = self._asked.get(entry_id, set()), self._owed.get(entry_id, set())
+            lines.append(_encode(_Line(entry=kept[entry_id], to=tuple(sorted(asked)))))
+            lines += [_encode(_Line(told=_Told(entry_id, each))) for each in sorted(asked - owed)]
         beside = self._path.with_suffix(".new")
         with beside.open("wb") as file:
             file.writelines(lines)
@@ -165,5 +187,5 @@ class AlarmBook:
 
 
 def _encode(line: _Line) -> bytes:
-    said = {name: value for name, value in msgspec.structs.asdict(line).items() if value}
+    said = {name: value for name, value in msgspec.structs.asdict(line).items() if value is not None}
     return msgspec.json.encode(said) + b"\n"

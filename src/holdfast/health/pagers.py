@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -136,9 +137,14 @@ def pagers_for(settings: Settings) -> list[Pager]:
     source = settings.portal_name
     if settings.pagerduty_key:
         pagers.append(PagerDuty(settings.pagerduty_key, settings.pagerduty_url, source))
-    for number, address in enumerate((settings.alarm_urls or "").split(), start=1):
+    addresses = (settings.alarm_urls or "").split()
+    for number, address in enumerate(addresses, start=1):
+        if address in addresses[: number - 1]:
+            continue
+        # Not by its place, which another may take, and not by itself: it may hold a password.
+        name = f"apprise {hashlib.sha256(address.encode()).hexdigest()[:8]}"
         try:
-            pagers.append(Apprise(address, f"apprise {number}", source))
+            pagers.append(Apprise(address, name, source))
         except ValueError as fault:
             raise Misconfigured(f"HOLDFAST_ALARM_URLS, address {number}: {fault}") from None
     return pagers
