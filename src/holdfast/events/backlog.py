@@ -22,10 +22,10 @@ class Backlog:
     """Backlog (a count) and lag (the age of the oldest, in ms), per lane and per org. Thread-safe."""
 
     def __init__(self, journal: Journal, clock: Clock) -> None:
-        """Knows nothing until `begin`."""
+        """Until `begin` it counts what came since now: what of the rest was applied only the store knows."""
         self._journal = journal
         self._clock = clock
-        self._done: Counts = {}
+        self._done = journal.counts()
         self._oldest: dict[str, float] = {}
         self._oldest_of_all: float | None = None
         self._lock = threading.Lock()
@@ -60,7 +60,10 @@ class Backlog:
                 mine[lane] = mine.get(lane, 0) + number
 
     def pending(self, accepted: Counts | None = None) -> Counts:
-        """Org -> lane -> events that are durable and not yet applied; of a given count of accepted."""
+        """Org -> lane -> events that are durable and not yet applied; of a given count of accepted.
+
+        Until the cursors are known, what waited at start is not in it.
+        """
         accepted = self._journal.counts() if accepted is None else accepted
         with self._lock:
             return {

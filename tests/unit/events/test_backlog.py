@@ -96,6 +96,18 @@ async def test_it_knows_nothing_before_it_begins(journal: MemoryJournal, clock: 
     assert [*known, backlog.known] == [False, True]
 
 
+async def test_until_it_begins_what_came_since_start_waits_and_nothing_from_before(
+    journal: MemoryJournal, clock: ManualClock
+) -> None:
+    await put(journal, [event(number, org="tide") for number in range(1, 6)])
+    backlog = Backlog(journal, clock)
+    assert (backlog.total(), backlog.of("tide")) == (0, 0)
+    await put(journal, [event(6, org="tide"), event(7, org="high", lane="admin")])
+    assert backlog.pending() == {"tide": {"progress": 1}, "high": {"admin": 1}}
+    backlog.begin({"progress": 4})
+    assert backlog.pending() == {"tide": {"progress": 2}, "high": {"admin": 1}}
+
+
 async def test_what_is_finished_no_longer_waits_and_what_comes_does(
     journal: MemoryJournal, clock: ManualClock
 ) -> None:

@@ -26,6 +26,7 @@ from holdfast.wiring import make_app, opened, running
 from tests.unit.access.failing import OUT
 from tests.unit.learning import register
 from tests.unit.learning.classroom import zipped
+from tests.unit.web.test_store_out import set_aside
 
 PASSWORD = "correct horse battery"
 
@@ -310,6 +311,25 @@ async def test_bulk_work_waits_while_the_backlog_is_over_the_limit(still: School
     assert code(refused) == (409, "backlog_over_limit")
     assert f"{BACKLOG_LIMIT + 1} events" in refused.json()["detail"]
     assert (await still.assign("abe", prefer="wait=0")).status_code == 202
+
+
+async def test_bulk_work_is_not_refused_for_a_backlog_from_before_a_start_without_the_store(
+    tmp_path: Path,
+) -> None:
+    async with signed_in(tmp_path, "ben@tide.example") as school:
+        for _ in range(BACKLOG_LIMIT + 1):
+            await school.assign("ada", prefer="wait=0")
+        await school.portal.applier.drain()
+        me = school.client
+    with set_aside(tmp_path, lambda path: path.write_bytes(b"rubbish " * 10_000)):
+        async with opened(Settings(data_dir=tmp_path)) as portal:
+            transport = httpx2.ASGITransport(app=make_app(portal))
+            who: Any = {"headers": me.headers, "cookies": me.cookies, "base_url": me.base_url}
+            async with httpx2.AsyncClient(transport=transport, **who) as client:
+                sent = await School(portal, client).assign("ada", "abe", prefer="wait=0")
+                assert sent.status_code == 202, sent.text
+                said = (await client.get("/api/health")).json()
+                assert (said["offlineQueue"]["backlog"], said["org"]["backlog"]) == (1, 1)
 
 
 async def test_people_are_made_found_and_changed(school: School) -> None:
