@@ -114,6 +114,12 @@ class Disks:
     def _name_now(self, name: str) -> int:
         return _named(self._names, self._pending_names)[name]
 
+    def killed(self) -> Crash:
+        """The disk as the next process finds it, where this one died and the machine went on."""
+        names = _named(self._names, self._pending_names)
+        files = {name: self._files[number].now() for name, number in names.items()}
+        return Crash(files, dict(self.acked), set(self.written), "the process was killed")
+
     def crashes(self, most: int) -> Iterator[Crash]:
         """Disks that a crash at this point may leave: the telling ones, and some at random."""
         for names, which in self._some(list(_subsets(self._pending_names)), most):

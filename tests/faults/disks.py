@@ -136,12 +136,12 @@ class Call(NamedTuple):
 class RecordingDisk(FailingDisk):
     """Remembers every call that changes the disk, in order; can fail some of them too."""
 
-    def __init__(self, plan: Callable[[str, int], int | None] = lambda _, __: None) -> None:
-        """Nothing is recorded yet."""
+    def __init__(self, plan: Callable[[str, int], int | None] = lambda _, __: None, known: int = 0) -> None:
+        """Nothing is recorded yet; `known`: how many files an earlier life's log has given numbers."""
         super().__init__(plan)
         self.log: list[Call] = []
         self._files: dict[int, int] = {}
-        self._next = 0
+        self._next = known
 
     def open(self, path: Path, *, create: bool) -> int:
         """Open, and note which file it is."""

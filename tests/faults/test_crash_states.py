@@ -6,6 +6,7 @@ import asyncio
 import errno
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from random import Random
 
@@ -13,6 +14,7 @@ import pytest
 
 from holdfast.core.clock import ManualClock
 from holdfast.journal.file import FileJournal
+from holdfast.journal.record import Event
 from tests.faults.crashes import Crash, Disks
 from tests.faults.disks import Call, QuickDisk, RecordingDisk, fail
 from tests.faults.seeds import SOAKED, seeds
@@ -158,3 +160,36 @@ async def test_a_crash_while_recovering_from_a_crash_costs_nothing_either(
                     number += 1
                     await crashed_at(at, state, quick_path / f"crash-{number}")
     assert number > 50
+
+
+@pytest.mark.parametrize("seed", seeds(2, soaked=SOAKED // 4))
+@pytest.mark.parametrize("more", [[], [event(8000)]], ids=["read", "read and written to"])
+async def test_what_a_killed_process_had_not_synced_is_safe_once_a_start_counts_it(
+    quick_path: Path, seed: int, more: list[Event]
+) -> None:
+    random = Random(seed)
+    log = await recorded(quick_path / "run", random, trouble=False)
+    disks = Disks(random)
+    number = 0
+    for at, call in enumerate(log):
+        disks.take(call)
+        if call.name == "sync":
+            continue
+        folder = quick_path / f"killed-{at}"
+        disks.killed().lay(folder)
+        disk = RecordingDisk(known=len(log))
+        journal = FileJournal(folder, disk=disk, segment_bytes=SEGMENT_BYTES)
+        if more:
+            await put(journal, more)
+        # They are applied from here on, and who sends them again hears that they were there before.
+        counted = {each.position: each.data for each in everything(journal)}
+        journal.close()
+        shutil.rmtree(folder)
+        after = deepcopy(disks)
+        for again in disk.log:
+            after.take(again)
+        after.acked |= counted
+        for crash in after.crashes(most=3):
+            number += 1
+            await crashed_at(at, crash, quick_path / f"crash-{number}")
+    assert number > 10

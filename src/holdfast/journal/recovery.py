@@ -79,28 +79,33 @@ def recover(folder: Path, disk: Disk, clock: Clock) -> Recovered:
 
 
 def _go_on(active: Place, disk: Disk) -> int | None:
-    """The active segment, ready to be written to; None where a new one has to follow it."""
+    """The active segment, ready to be written to; None where a new one has to follow it.
+
+    A process that was killed between writing and syncing leaves lines that nobody was answered for, or a
+    name. They count from now on, so they are brought to the device first.
+    """
     name = {SEGMENT: active.path.name}
-    if active.tail_kept:
-        log.error("journal tail is damaged; its good lines are kept, a new segment follows", **name)
-        return None
     try:
         fd = disk.open(active.path, create=False)
     except OSError as fault:
         log.error("journal segment can't be written; a new one follows", reason=str(fault), **name)  # noqa: TRY400
         return None
-    torn = active.path.stat().st_size - active.end_bytes
-    if torn > 0:
-        log.warning("journal tail was never acknowledged and is cut", bytes=torn, **name)
-        try:
+    torn = 0 if active.tail_kept else active.path.stat().st_size - active.end_bytes
+    try:
+        if torn > 0:
+            log.warning("journal tail was never acknowledged and is cut", bytes=torn, **name)
             disk.truncate(fd, active.end_bytes)
-            disk.sync(fd)
-        except OSError as fault:
-            log.error("journal tail could not be cut; a new segment follows", reason=str(fault), **name)  # noqa: TRY400
-            with contextlib.suppress(OSError):
-                disk.close(fd)
-            return None
-    return fd
+        disk.sync(fd)
+        disk.sync_folder(active.path.parent)
+    except OSError as fault:
+        log.error("journal segment could not be cut and synced; a new one follows", reason=str(fault), **name)  # noqa: TRY400
+    else:
+        if not active.tail_kept:
+            return fd
+        log.error("journal tail is damaged; its good lines are kept, a new segment follows", **name)
+    with contextlib.suppress(OSError):
+        disk.close(fd)
+    return None
 
 
 def look(folder: Path, *, note: bool = False) -> list[Place]:
