@@ -27,6 +27,12 @@ CLEO: Final = "cleo@highland.example"
 BROKEN_STORAGE: Final = (
     "IDBFactory.prototype.open = () => { throw new DOMException('broken', 'UnknownError') }"
 )
+FULL_STORAGE: Final = """
+if (sessionStorage.getItem("isFull")) IDBObjectStore.prototype.put = () => {
+  throw new DOMException("no room", "QuotaExceededError");
+};
+"""
+"""A database that gives back what it has and takes nothing more, in a tab whose session says so."""
 AXE: Final = Path(__file__).resolve().parents[2] / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 
 

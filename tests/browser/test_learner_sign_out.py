@@ -14,6 +14,7 @@ from tests.browser.learner import (
     ADA,
     BROKEN_STORAGE,
     CLEO,
+    FULL_STORAGE,
     LESSON,
     completed_while_the_portal_is_down,
     journal_lines,
@@ -261,3 +262,38 @@ def test_storage_that_does_not_answer_keeps_nobody_signed_in(page: Page, served:
     expect(page.get_by_role("dialog")).to_contain_text("What waits on this device can")
     page.get_by_role("button", name=re.compile("keep .* sealed")).click()
     expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
+
+
+ALL_THERE = "Nothing waits. Everything you did on this device is on the server."
+
+
+def test_what_a_full_device_set_aside_is_not_called_nothing_after_the_page_was_loaded_anew(
+    page: Page, served: Served
+) -> None:
+    page.add_init_script(FULL_STORAGE)
+    sign_in(page, served)
+    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    reads_without_a_network(page)
+    open_lesson(page, LESSON)
+    lesson = page.url
+    page.locator(".standing").click()
+    expect(page.get_by_text(ALL_THERE)).to_be_visible()
+    served.kill()
+    page.evaluate("sessionStorage.setItem('isFull', 'yes')")
+    page.goto(lesson)
+    mark_complete(page)
+    expect(page.get_by_text(re.compile("not safe yet: this device can.t keep it"))).to_be_visible()
+    page.goto(f"{served.url}/waiting")
+    expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("Not safe yet.")
+    expect(page.get_by_text("Reading what waits on this device")).to_have_count(0)
+    expect(page.get_by_text(ALL_THERE)).to_have_count(0)
+    sign_out(page)
+    expect(page.get_by_role("dialog")).to_contain_text("What waits on this device can")
+    page.get_by_role("button", name="Stay signed in").click()
+    # There is room again, and a server.
+    page.evaluate("sessionStorage.clear()")
+    served.start()
+    page.reload()
+    expect(page.get_by_text(ALL_THERE)).to_be_visible()
+    assert len(journal_lines(served, "lesson.completed")) == 1

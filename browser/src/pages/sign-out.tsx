@@ -22,9 +22,9 @@ export function SignOut() {
   const refused = outbox.refusedWork.value.length - refusedBefore;
   const leave = () => void session.signOut();
 
-  // They asked to leave: once everything has arrived, nothing is left to ask. But what waits must have
-  // been read before it can be called nothing, and what was refused meanwhile has not arrived.
-  const settled = stage !== "no" && outbox.ready.value && open.length === 0;
+  // They asked to leave: once everything has arrived, nothing is left to ask. But what waits must be
+  // known before it can be called nothing, and what was refused meanwhile has not arrived.
+  const settled = stage !== "no" && outbox.isAllKnown.value && open.length === 0;
   useEffect(() => {
     if (!settled) return;
     if (refused > 0) setStage("refused");

@@ -23,7 +23,7 @@ const LANE_WORDS: Record<Lane, string> = {
 export function WaitingPage() {
   const { outbox, session, clock } = usePortal();
   const now = useNow();
-  const { status, ready } = outbox;
+  const { status, ready, isAllKnown } = outbox;
   const open = outbox.entries.value.filter(isOpen);
   const below = outbox.undeliverable.value.length > 0 || outbox.losses.value.length > 0;
   const principal = session.session.value?.principal;
@@ -58,7 +58,7 @@ export function WaitingPage() {
         </p>
       )}
       {!ready.value && <p class="loading">Reading what waits on this device…</p>}
-      {ready.value && open.length === 0 && (
+      {isAllKnown.value && open.length === 0 && (
         <p>
           <Mark sign={below ? "stop" : "ticks"} /> Nothing waits.{" "}
           {below

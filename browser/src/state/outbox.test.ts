@@ -253,6 +253,16 @@ describe("what waits from before", () => {
     expect(outbox.entries.value).toEqual([]);
   });
 
+  it("is not all known while the device keeps nothing: what lies aside is not read out", async () => {
+    const page = openPage();
+    const outbox = page.start();
+    await settle();
+    expect(outbox.isAllKnown.value).toBe(true);
+    boxOf(page).countAgain({ storage: "unsafe" });
+    expect(outbox.ready.value).toBe(true);
+    expect(outbox.isAllKnown.value).toBe(false);
+  });
+
   it("goes when its person throws it away, and only then", async () => {
     const page = openPage();
     const outbox = page.start();

@@ -99,6 +99,8 @@ export function createOutboxState(parts: OutboxParts) {
 
   const entries: ReadonlySignal<readonly Entry[]> = computed(() => current.value?.entries.value ?? []);
   const status: ReadonlySignal<Status> = computed(() => current.value?.status.value ?? NOTHING_KNOWN);
+  /** Whether what waited from before has been read. */
+  const ready: ReadonlySignal<boolean> = computed(() => current.value?.ready.value ?? false);
   const undeliverable: ReadonlySignal<readonly Undeliverable[]> = computed(
     () => current.value?.undeliverable.value ?? [],
   );
@@ -111,8 +113,9 @@ export function createOutboxState(parts: OutboxParts) {
     offlineQueueBacklog: computed(() => status.value.backlog),
     undeliverable,
     losses: computed(() => current.value?.losses.value ?? []),
-    /** Whether what waited from before has been read. */
-    ready: computed(() => current.value?.ready.value ?? false),
+    ready,
+    /** Whether nothing can wait that this page does not know of: what a device can't keep may lie aside, unread. */
+    isAllKnown: computed(() => ready.value && status.value.storage === "safe"),
     /** A person's work that the server has not said yes or no to. */
     openWork: computed(() => entries.value.filter((entry) => isWork(entry) && isOpen(entry))),
     /** A person's work that the server will not have, until they put it away. */
