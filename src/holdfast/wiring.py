@@ -62,7 +62,7 @@ from holdfast.journal.file import FileJournal
 from holdfast.journal.port import Journal
 from holdfast.journal.recovery import LEAP
 from holdfast.learning.catalog import every_kind
-from holdfast.learning.forgetting import close_membership, forget, is_member
+from holdfast.learning.forgetting import close_membership, forget, is_known
 from holdfast.learning.scrub import Scrubber
 from holdfast.settings import Settings
 from holdfast.store import sqlite_reading
@@ -159,7 +159,29 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
     remember(window, journal, settings.window_ids)
     ended = Endings(clock, settings.folder / endings.NAME)
     sessions, members = Sessions(keys, clock, ended), Members(store, clock)
-    judge = Judge(catalog, enforce_org=settings.force_org_enforcement, left=members.left)
+    applier = Applier(
+        journal, store, catalog, waiting, clock=clock, busy=lambda: portal.requests_under_way > CROWD
+    )
+
+    def close(tx: Tx, org: str, user: str) -> None:
+        close_membership(tx, org, user)
+        sessions.end_membership(tx, org, user)
+        members.learn(tx, user)
+
+    eraser = Eraser(
+        journal,
+        store,
+        catalog,
+        applier,
+        Person(is_known, close, forget),
+        clock=clock,
+        note=note_for,
+        salt=keys.scrub,
+        key=keys.receipt,
+    )
+    judge = Judge(
+        catalog, enforce_org=settings.force_org_enforcement, left=members.left, erased=eraser.is_erased
+    )
     devices = DeviceBook(device_loader(store, waiting, lambda: portal.applier.caught_up))
     intake = Intake(
         journal,
@@ -171,18 +193,10 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         room=marks_on_room(settings, journal, clock),
     )
 
-    def close(tx: Tx, org: str, user: str) -> None:
-        close_membership(tx, org, user)
-        sessions.end_membership(tx, org, user)
-        members.learn(tx, user)
-
     pagers = pagers_for(settings)
     period_s = settings.probe_period_s
     letters = DeadLetterProbe(store, period_s)
     feed = Hub()
-    applier = Applier(
-        journal, store, catalog, waiting, clock=clock, busy=lambda: portal.requests_under_way > CROWD
-    )
 
     def free() -> int | None:
         return journal.stats().free_bytes
@@ -213,17 +227,7 @@ def assemble(settings: Settings, journal: Journal, store: Store, clock: Clock, k
         intake=intake,
         applier=applier,
         replayer=Replayer(journal, store, catalog, applier, waiting, clock=clock, note=note_for),
-        eraser=Eraser(
-            journal,
-            store,
-            catalog,
-            applier,
-            Person(is_member, close, forget),
-            clock=clock,
-            note=note_for,
-            salt=keys.scrub,
-            key=keys.receipt,
-        ),
+        eraser=eraser,
         file_store=file_store,
         waiting=waiting,
         ended=ended,

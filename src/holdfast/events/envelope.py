@@ -118,13 +118,18 @@ class Judge:
         *,
         enforce_org: bool,
         left: Callable[[str, str], bool] = lambda *_: False,
+        erased: Callable[[str, str], bool] = lambda *_: False,
     ) -> None:
         """`enforce_org`: whether an event must state its org (`FORCE_ORG_ENFORCEMENT`).
 
         `left`: (user, org) -> whether the sender is known to be no member any more. The guard let them in,
         but what waited since may be from before; after an erasure nothing of theirs may come.
+
+        `erased`: (user, org) -> the same of somebody else, for whom a service sends. Who only left is judged
+        when the event is applied: an admin may take them back.
         """
         self._left = left
+        self._erased = erased
         self._kinds: Mapping[tuple[str, int], tuple[Kind, msgspec.json.Decoder[msgspec.Struct]]] = {
             (kind.name, kind.version): (kind, msgspec.json.Decoder(kind.body)) for kind in kinds
         }
@@ -175,6 +180,12 @@ class Judge:
         user = self._user(sent, stamp.sender)
         if not stamp.sender.on_behalf and self._left(stamp.sender.user, org):
             raise Rejected("the sender is no member of this org any more", code="not_a_member")
+        if stamp.sender.on_behalf and self._erased(user, org):
+            raise Rejected(
+                "the person this event is for was erased from this org: until they are a member again, "
+                "nothing is taken in for them",
+                code="not_a_member",
+            )
         head = envelope_head("%b", 0, kind.lane, org).replace(b"00000000", b"%08x", 1)
         facts = (
             f',"userId":"{user}","actorId":"{stamp.sender.user}"{stamp.device}'

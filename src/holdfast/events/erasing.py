@@ -1,7 +1,7 @@
 """Erasing a person: the steps in their order, each safe to die after; asked again, it goes on.
 
 1. The erasure is written down, and the membership closed: nothing new of the person is let in, nor what
-   was on its way.
+   was on its way, whoever sends it.
 2. The active segment is sealed, and a record says which frames will change, and to what.
 3. Sealed segments are written anew, one after the other, each by a rename.
 4. When the applier has passed all that was there, the person's rows go, in one transaction, and replays
@@ -26,6 +26,7 @@ from sqlalchemy import select
 from holdfast.core.clock import Clock, rfc3339
 from holdfast.core.codec import canonical
 from holdfast.core.errors import Conflict, HoldfastError, Rejected, Unavailable
+from holdfast.core.ids import position_text
 from holdfast.events import erasure, marks, replay
 from holdfast.events.applier import Applier
 from holdfast.events.entry import Kinds
@@ -69,7 +70,7 @@ class Overwriting(Protocol):
 class Person(NamedTuple):
     """What the school knows to do with a person's rows; each in an unbound transaction."""
 
-    is_member: Callable[[Tx, str, str], bool]
+    is_known: Callable[[Tx, str, str], bool]
     close: Callable[[Tx, str, str], None]
     forget: Callable[[Tx, str, str], dict[str, int]]
 
@@ -108,6 +109,8 @@ class _InJournal(NamedTuple):
     lines: int
     frames: int
     unjudged: list[str]
+    through: int
+    """The last position of what was looked through: what comes later is none of this erasure's."""
 
 
 class Eraser:
@@ -137,6 +140,8 @@ class Eraser:
         self._salt = salt
         self._key = key
         self._one = asyncio.Lock()
+        self._erased: set[str] = set()
+        """Subjects of whom nothing may be taken in, as far as the store said."""
 
     async def erase(self, erasure_id: str, org: str, user: str, reason: str, actor: str) -> ErasureReceipt:
         """Erase a person from an org; the same id again gives the same receipt.
@@ -144,7 +149,7 @@ class Eraser:
         Raises Rejected `not_found`, Conflict for an id used for another person, and Unavailable while
         it can't be finished: asked again, or at the next start, it goes on.
         """
-        subject = digest(self._salt, f"{org}\n{user}".encode(), sha256).hex()
+        subject = self._subject(org, user)
         now = self._now()
 
         def begin(tx: Tx) -> dict[str, Any] | None:
@@ -154,7 +159,9 @@ class Eraser:
                     raise Conflict(f"{erasure_id!r} is the erasure of another person")
                 done: dict[str, Any] | None = known[0].receipt
                 return done
-            if not self._person.is_member(tx, org, user):
+            # Who was erased before may have come back: by an old copy, or in the words of others.
+            before = select(_table.c.id).where(_table.c.org_id == org, _table.c.subject == subject)
+            if not self._person.is_known(tx, org, user) and not tx.rows(before):
                 raise Rejected("nobody with this id was ever a member of the org", code="not_found")
             row = {"org_id": org, "id": erasure_id, "user_id": user, "subject": subject}
             tx.run(_table.insert().values(**row, reason=reason, asked_by=actor, created_at=now))
@@ -171,7 +178,8 @@ class Eraser:
     async def resume(self) -> None:
         """Go on with what a stop broke off."""
         try:
-            rows = await self._store.read(None, lambda tx: tx.rows(select(_table)))
+            async with self._one:
+                rows, self._erased = await self._store.read(None, self._known_erasures)
         except HoldfastError as out:
             log.warning("erasures are not looked at", reason=out.message)
             return
@@ -193,6 +201,10 @@ class Eraser:
         rows = await self._store.read(org, lambda tx: tx.rows(asked))
         return [msgspec.convert(row.receipt, ErasureReceipt) for row in rows if row.receipt is not None]
 
+    def is_erased(self, user: str, org: str) -> bool:
+        """Whether somebody is being erased, or was and is no member again; from memory, never waits."""
+        return bool(self._erased) and self._subject(org, user) in self._erased
+
     def is_ours(self, receipt: ErasureReceipt) -> bool:
         """Whether this portal signed exactly this receipt."""
         return compare_digest(self._signature(receipt), receipt.signature)
@@ -205,13 +217,14 @@ class Eraser:
             row = (await self._store.read(None, lambda tx: tx.rows(asked)))[0]
             if row.receipt is not None:
                 return msgspec.convert(row.receipt, ErasureReceipt)
+            self._erased.add(row.subject)
             done = await self._in_journal(row)
             head = self._journal.stats().head
             self._applier.wake()
             for lane in LANES:
                 if not await self._applier.reached(lane, head, REACH_S):
                     raise Unavailable("the applier has not come so far: the erasure goes on later")
-            return await self._store.run(None, lambda tx: self._in_store(tx, row, done, head))
+            return await self._store.run(None, lambda tx: self._in_store(tx, row, done))
 
     async def _overwritten(self) -> None:
         store: Any = self._store
@@ -223,7 +236,7 @@ class Eraser:
         if not hasattr(engine, "erase"):
             raise Unavailable("this journal's engine can't erase", retry_s=None)
         # What was appended before is durable when this is: nothing of theirs can come behind the seal.
-        await self._said(row, {}, 0)
+        through = await self._said(row, {}, 0)
         await self._seal(engine)
         known = await self._store.read(None, partial(_known, without=row.user_id))
         wanted = Wanted(
@@ -236,13 +249,13 @@ class Eraser:
             await asyncio.to_thread(lambda: engine.erase(wanted, plan=False))
         read = partial(self._journal.read, lane=erasure.RECORD.lane)
         before, frames = await asyncio.to_thread(erasure.done_before, read, row.id)
-        return _InJournal(max(lines, before), len(frames), unjudged)
+        return _InJournal(max(lines, before), len(frames), unjudged, through)
 
-    async def _said(self, row: Any, digests: Mapping[int, str], lines: int) -> None:  # noqa: ANN401 - a row
-        """Write into the journal itself which frames will change, and to what."""
+    async def _said(self, row: Any, digests: Mapping[int, str], lines: int) -> int:  # noqa: ANN401 - a row
+        """Write into the journal itself which frames will change, and to what; where that begins."""
         about = (row.org_id, row.asked_by, row.id, row.subject)
         said = erasure.records_of(*about, digests, lines=lines, now=self._now())
-        await asyncio.shield(self._journal.append(said))
+        return await asyncio.shield(self._journal.append(said))
 
     async def _seal(self, engine: Erasable) -> None:
         end = self._clock.ticks_s() + SEAL_S
@@ -255,7 +268,7 @@ class Eraser:
                 await asyncio.sleep(0.02)
             return
 
-    def _in_store(self, tx: Tx, row: Any, done: _InJournal, head: int) -> ErasureReceipt:  # noqa: ANN401 - a row
+    def _in_store(self, tx: Tx, row: Any, done: _InJournal) -> ErasureReceipt:  # noqa: ANN401 - a row
         now = self._now()
         # Rows of devices go, and the applier remembers those it wrote: it begins anew.
         marks.take_lease(tx, "erasure", now)
@@ -274,7 +287,7 @@ class Eraser:
             erased_at=now,
             journal_lines=done.lines,
             journal_frames=done.frames,
-            journal_through=f"{head:016d}",
+            journal_through=position_text(done.through),
             rows=rows,
             not_reached=NOT_REACHED,
             unjudged=done.unjudged,
@@ -293,6 +306,18 @@ class Eraser:
             theirs = job.request.get("userId") == row.user_id
             if theirs and replay.end(tx, row.org_id, job.id, "cancelled", now, why):
                 self._note(tx, row.org_id, row.asked_by, "replay.cancelled", job.id, {"why": why})
+
+    def _known_erasures(self, tx: Tx) -> tuple[Sequence[Any], set[str]]:
+        """Every erasure, and the subjects of whom nothing may be taken in now."""
+        rows, who = tx.rows(select(_table)), schema.memberships
+        orgs = {row.org_id for row in rows}
+        asked = select(who.c.org_id, who.c.user_id).where(who.c.org_id.in_(orgs))
+        again = {self._subject(each.org_id, each.user_id) for each in tx.rows(asked)} if orgs else set()
+        closed = {row.subject for row in rows if row.receipt is None or row.subject not in again}
+        return rows, closed
+
+    def _subject(self, org: str, user: str) -> str:
+        return digest(self._salt, f"{org}\n{user}".encode(), sha256).hex()
 
     def _signature(self, receipt: ErasureReceipt) -> str:
         said = msgspec.to_builtins(msgspec.structs.replace(receipt, signature=""))

@@ -58,10 +58,12 @@ def _dicts(rows: Any) -> list[dict[str, Any]]:  # noqa: ANN401
     ]
 
 
-def is_member(tx: Tx, org: str, user: str) -> bool:
-    """Whether the person is, or was, of the org."""
-    asked = select(memberships.c.user_id).where(memberships.c.org_id == org, memberships.c.user_id == user)
-    return bool(tx.rows(asked))
+def is_known(tx: Tx, org: str, user: str) -> bool:
+    """Whether the person is, or was, of the org, or a letter is theirs."""
+    return any(
+        tx.rows(select(table.c.user_id).where(table.c.org_id == org, table.c.user_id == user).limit(1))
+        for table in (memberships, dead_letters)
+    )
 
 
 def close_membership(tx: Tx, org: str, user: str) -> None:

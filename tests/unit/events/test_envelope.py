@@ -130,6 +130,19 @@ def test_who_left_since_they_were_let_in_sends_nothing_and_a_service_goes_on() -
     assert judged_for(SERVICE).org == "tide"
 
 
+def test_for_whom_is_erased_a_service_sends_nothing_and_for_others_it_goes_on() -> None:
+    judge = Judge(SCHOOL_KINDS, enforce_org=True, erased=lambda user, org: (user, org) == ("ada", "tide"))
+
+    def judged_for(user: str) -> Event:
+        raw = sent(1, userId=user)
+        return judge.judge(msgspec.Raw(raw), Stamp(SERVICE, batch(raw), "progress", AT))
+
+    with pytest.raises(Rejected, match="erased") as found:
+        judged_for("ada")
+    assert (found.value.code, found.value.status) == ("not_a_member", 403)
+    assert judged_for("abe").org == "tide"
+
+
 # The digest
 
 

@@ -17,7 +17,9 @@ from holdfast.core.errors import Unavailable
 from holdfast.events.erasing import ErasureReceipt
 from holdfast.journal import erasing as in_files
 from holdfast.journal.record import Event
+from holdfast.learning.people import create_user
 from holdfast.store import schema
+from holdfast.store.port import Tx
 from tests.records import event, seal
 from tests.unit.cli.test_verify import LETTERS, NO_LIMITS, a_full_day, assign, proved, send
 from tests.unit.events.spine import at_work
@@ -177,6 +179,92 @@ async def test_what_was_on_its_way_to_the_disk_is_erased_too(
             await erased(portal)
             await late
     assert files_that_name(tmp_path, b"demo-ada") == []
+
+
+async def brought(portal: House, user: str) -> str:
+    """What becomes of an event that a service sends for somebody."""
+    answer = await portal.service().post("/api/client/progress/batch", {"events": [completed(userId=user)]})
+    (receipt,) = answer.json()["receipts"]
+    return str(receipt.get("code", receipt["status"]))
+
+
+async def test_a_service_brings_nothing_of_the_person_back_while_they_are_erased_nor_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        await a_full_day(portal)
+        seal_it, became = portal.portal.eraser._seal, []
+
+        async def sealed_and_brought(engine: Any) -> None:  # noqa: ANN401
+            await seal_it(engine)
+            became.append(await brought(portal, "demo-ada"))
+
+        monkeypatch.setattr(portal.portal.eraser, "_seal", sealed_and_brought)
+        await erased(portal)
+        assert [*became, await brought(portal, "demo-ada")] == ["not_a_member", "not_a_member"]
+        assert await brought(portal, "demo-ben") == "accepted"
+        await portal.settle()
+        assert files_that_name(tmp_path, b"demo-ada") == []
+
+
+async def test_the_receipt_does_not_vouch_for_what_others_say_of_the_person_meanwhile(
+    portal: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal_it, places = portal.portal.eraser._seal, []
+
+    async def sealed_and_named(engine: Any) -> None:  # noqa: ANN401
+        await seal_it(engine)
+        places.append(await portal.portal.journal.append([assigning(1, "later", "demo-ada", "demo-ben")]))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(portal.portal.eraser, "_seal", sealed_and_named)
+        receipt = await erased(portal)
+    assert int(receipt["journalThrough"]) < places[0]
+    await erased(portal, id="e2")
+    assert files_that_name(tmp_path, b"demo-ada") == []
+
+
+async def test_that_somebody_was_erased_is_known_after_a_restart_until_they_are_a_member_again(
+    tmp_path: Path,
+) -> None:
+    new = {"email": "eve@tidewater.example", "name": "Eve", "roles": ["learner"], "password": "one two three"}
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        eve = (await portal.person("ben").post("/api/admin/users", new)).json()["id"]
+        assert await brought(portal, eve) == "accepted"
+        await portal.settle()
+        await erased(portal, userId=eve)
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        await portal.portal.eraser.resume()
+        assert await brought(portal, eve) == "not_a_member"
+
+        def take_back(tx: Tx) -> None:
+            create_user(tx, "tidewater", email="eve@x.example", name="Eve", roles=["learner"], user_id=eve)
+
+        await portal.portal.store.run(None, take_back)
+        await portal.portal.eraser.resume()
+        assert await brought(portal, eve) == "accepted"
+
+
+async def test_what_came_of_the_person_after_all_is_given_out_and_can_be_erased_as_well(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        await a_full_day(portal)
+        first = await erased(portal)
+        body = {"courseId": "later", "lessonId": "01-one"}
+        late = event(7, kind="lesson.completed", user="demo-ada", body=body)
+        await portal.portal.journal.append([late])
+        await portal.settle()
+        said = (await portal.service().get(EXPORT)).json()
+        assert [each["id"] for each in said["events"]] == [late.id]
+        assert [each["code"] for each in said["rows"]["dead_letters"]] == ["not_a_member"]
+        again = await erased(portal, id="e2")
+        assert (again["subject"], again["journalLines"]) == (first["subject"], 1)
+        assert again["rows"]["dead_letters"] == 1
+        assert files_that_name(tmp_path, b"demo-ada") == []
+        # Nobody knows of them but by the first receipt: what came may stand in the journal alone.
+        assert (await erased(portal, id="e3"))["journalLines"] == 0
+        assert problem(await portal.service().get(EXPORT)) == (404, "not_found")
 
 
 async def test_what_an_admin_lost_while_their_request_was_on_its_way_is_lost(portal: House) -> None:

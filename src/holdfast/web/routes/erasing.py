@@ -14,7 +14,7 @@ from holdfast.events.envelope import Name
 from holdfast.events.erasing import ErasureReceipt
 from holdfast.journal.port import Slice
 from holdfast.journal.segment import owner
-from holdfast.learning.forgetting import export, is_member
+from holdfast.learning.forgetting import export, is_known
 from holdfast.store.port import Tx
 from holdfast.web.calls import Answer, Ask, Call, Said, Wire
 
@@ -75,7 +75,7 @@ async def exported(ask: Ask) -> Answer:
     portal, actor = ask.portal, ask.me.user_id
 
     def work(tx: Tx) -> dict[str, list[dict[str, Any]]]:
-        if not is_member(tx, wanted.org_id, wanted.user_id):
+        if not is_known(tx, wanted.org_id, wanted.user_id):
             raise Rejected("nobody with this id was ever a member of the org", code="not_found")
         note_for(tx, wanted.org_id, actor, "person.exported", wanted.user_id, {})
         return export(tx, wanted.org_id, wanted.user_id)
