@@ -108,6 +108,24 @@ describe("the ladder", () => {
     expect(wire.line.headers).toEqual({ "Last-Event-ID": "e.4" });
   });
 
+  it("asks every 15 s where the stream broke so often that it is not tried again for minutes", async () => {
+    const { wire, poll, start, last } = stand();
+    start();
+    for (let times = 1; times <= 4; times += 1) {
+      // Until it is there again, and has spoken for so long that nobody asks any more.
+      await vi.advanceTimersByTimeAsync(10_000);
+      wire.line.tell("snapshot", OK, "e.4");
+      await vi.advanceTimersByTimeAsync(POLL_EVERY_MS);
+      wire.line.break();
+      await settled();
+    }
+    const asked = poll.mock.calls.length;
+    await vi.advanceTimersByTimeAsync(4 * POLL_EVERY_MS);
+    expect(wire.lines).toHaveLength(4);
+    expect(poll.mock.calls.length).toBeGreaterThanOrEqual(asked + 4);
+    expect(last()).toMatchObject({ reach: "reached", via: "poll" });
+  });
+
   it("is not taken in by a proxy that lets everything but the stream through", async () => {
     const { wire, poll, start, told } = stand();
     wire.refuse = noStream;

@@ -33,6 +33,8 @@ export interface Service {
 export const POLL_EVERY_MS = 15_000;
 const STEADY_MS = 60_000;
 const LONGEST_RECONNECT_MS = 30_000;
+/** After so many failures a stream counts as withheld, where the server answers otherwise. */
+const TRIED_SOON = 3;
 /** A stream that is withheld is tried again seldom: each try costs one of the browser's six connections. */
 const FIRST_WITHHELD_MS = 2 * 60_000;
 const LONGEST_WITHHELD_MS = 10 * 60_000;
@@ -131,16 +133,17 @@ export function climb(parts: LadderParts, start: Service): Ladder {
     // Nothing has failed by silence alone: grey, until an answer or its absence says more. A stream that
     // was withheld from its start takes nothing away from what polling has found out.
     if (ending.why === "silent" && service.via === "stream") show({ reach: "silent", via: "none" });
-    // The line broke: the next attempt tells. All else is for the other way of asking to judge, or a proxy
-    // that blocks streams only would look like our service being out.
-    if (ending.why === "silent" || ending.why === "refused") void ask();
-    cancelAttempt = clock.after(nextWaitMs(ending), attempt);
+    const waitMs = nextWaitMs(ending);
+    // The line broke: the next attempt tells, where it comes soon. All else is for the other way of asking to
+    // judge, or a proxy that blocks streams only would look like our service being out.
+    if (ending.why === "silent" || ending.why === "refused" || failures > TRIED_SOON) void ask();
+    cancelAttempt = clock.after(waitMs, attempt);
   }
 
   function nextWaitMs({ why }: Ending): number {
     failures += 1;
     if (why === "gap" && failures === 1) return 0;
-    const withheld = why === "silent" || (failures > 3 && service.reach === "reached");
+    const withheld = why === "silent" || (failures > TRIED_SOON && service.reach === "reached");
     return withheld ? spread(withhold()) : backoff();
   }
 
