@@ -95,6 +95,19 @@ describe("what the server last said", () => {
     expect(courses).toHaveBeenCalledTimes(3);
   });
 
+  it("is looked at also minutes after a receipt, for what was taken may be applied late", async () => {
+    const { courses, reads } = open();
+    reads.watch(reads.courses());
+    reads.lookAgainSoon();
+    await vi.advanceTimersByTimeAsync(30_000);
+    courses.mockClear();
+    await vi.advanceTimersByTimeAsync(120_000 - 30_000);
+    expect(courses).toHaveBeenCalledTimes(1);
+    await vi.advanceTimersByTimeAsync(600_000 - 120_000);
+    expect(courses).toHaveBeenCalledTimes(2);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it("is not shown to the next person", async () => {
     const { reads } = open();
     await reads.courses().load();

@@ -25,8 +25,10 @@ export interface Read<T> {
   load(): Promise<void>;
 }
 
-/** Receipts come before the rows are written. These are the moments to look again. */
+/** The moments to look again where nothing could be shown. */
 const LOOK_AGAIN_AFTER_MS = [1_000, 3_000, 9_000, 30_000];
+/** Receipts come before the rows are written, mostly by moments, and by minutes where applying lags. */
+const LOOK_AFTER_RECEIPT_MS = [...LOOK_AGAIN_AFTER_MS, 2 * 60_000, 10 * 60_000];
 
 export type Reads = ReturnType<typeof createReads>;
 
@@ -102,7 +104,7 @@ export function createReads(calls: Calls, clock: Clock, onSignedOut: () => void)
 
     lookAgainSoon(): void {
       for (const cancel of cancelLooks) cancel();
-      cancelLooks = LOOK_AGAIN_AFTER_MS.map((ms) =>
+      cancelLooks = LOOK_AFTER_RECEIPT_MS.map((ms) =>
         clock.after(ms, () => {
           for (const read of onScreen) void read.load();
         }),
