@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect, sync_playwright
 
@@ -45,9 +45,11 @@ def chromium_at(program: str) -> Iterator[Browser]:
 
 
 @contextmanager
-def administrator(browser: Browser, served: Served) -> Iterator[Page]:
-    """Signed in, on the first of their pages."""
-    context = browser.new_context()
+def administrator(
+    browser: Browser, served: Served, workers: Literal["allow", "block"] = "allow"
+) -> Iterator[Page]:
+    """Signed in, on the first of their pages. Without workers a test can answer in the server's place."""
+    context = browser.new_context(service_workers=workers)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)

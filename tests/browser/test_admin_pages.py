@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from holdfast.learning.demo import PASSWORD
 from tests.browser.admin import (
     BEN,
     a_file,
+    administrator,
+    choose_course,
+    enrol,
     go,
     heading,
     zipped,
@@ -158,6 +163,60 @@ def test_people_come_from_a_csv_whose_bad_rows_are_named_and_whose_good_ones_are
     expect(table.get_by_role("row", name=re.compile("^4 .*role must be learner or admin"))).to_be_visible()
     ben.get_by_label("Search by name or e-mail").fill("ivy")
     expect(ben.get_by_text("1 of 1 person")).to_be_visible()
+
+
+@pytest.fixture
+def unheld(browser: Browser, served: Served) -> Iterator[Page]:
+    """An administrator whose page asks the server, and no worker in between."""
+    with administrator(browser, served, workers="block") as page:
+        yield page
+
+
+def out(route: Route) -> None:
+    """The store is out; everything else of the portal goes on."""
+    problem = {"code": "store_out", "title": "The store is out", "detail": "The store does not answer."}
+    route.fulfill(status=503, json=problem, content_type="application/problem+json")
+
+
+LISTED: Final = re.compile(r"/api/admin/users\?.*\blimit=50\b")
+FROM_HERE: Final = re.compile("The server can.t be asked now")
+
+
+def test_a_list_that_could_not_be_read_comes_by_itself_once_the_store_is_back(
+    unheld: Page, served: Served
+) -> None:
+    enrol(served, 60)
+    unheld.route(LISTED, out)
+    go(unheld, "People")
+    alert = unheld.get_by_text(re.compile("^We could not load the people"))
+    expect(alert).to_be_visible()
+    expect(unheld.get_by_text("Loading the people…")).to_have_count(0)
+    unheld.unroute(LISTED)
+    expect(unheld.get_by_text(re.compile("^50 of ..? people$"))).to_be_visible()
+    expect(alert).to_have_count(0)
+
+    # A further page comes by itself as well, and what stood there before it stays.
+    unheld.route(LISTED, out)
+    unheld.get_by_role("button", name="Show more").click()
+    expect(alert).to_be_visible()
+    unheld.unroute(LISTED)
+    expect(unheld.get_by_text(re.compile(r"^(\d+) of \1 people$"))).to_be_visible()
+    expect(alert).to_have_count(0)
+
+
+def test_one_answer_that_failed_does_not_leave_the_search_on_this_device(unheld: Page) -> None:
+    go(unheld, "Assign")
+    choose_course(unheld, "Reading the tide")
+    without = unheld.get_by_role("checkbox", name="Only those who do not have the course yet")
+    expect(without).to_be_checked()
+
+    unheld.route(LISTED, out, times=1)
+    unheld.get_by_label("Search by name or e-mail").fill("a")
+    expect(unheld.get_by_text(FROM_HERE)).to_be_visible()
+    expect(without).to_be_disabled()
+    expect(without).to_be_enabled()
+    expect(without).to_be_checked()
+    expect(unheld.get_by_text(FROM_HERE)).to_have_count(0)
 
 
 def test_a_person_is_added_changed_closed_and_opened_again(ben: Page) -> None:

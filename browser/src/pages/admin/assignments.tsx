@@ -116,7 +116,7 @@ function Items(props: {
   onPick: (item: AssignmentItem, on: boolean) => void;
 }) {
   const { items, picked, onPick } = props;
-  if (items === undefined) return <p class="loading">Loading the assignments…</p>;
+  if (items === undefined) return null;
   if (items.length === 0) return <p role="status">No assignment fits this.</p>;
   return (
     <Wide label="Assignments">

@@ -115,9 +115,7 @@ export function ChooseBySearch({ courseId }: { courseId: string }) {
           }}
         />
       )}
-      {items === undefined ? (
-        <p class="loading">Loading the people…</p>
-      ) : (
+      {items !== undefined && (
         <>
           <div class="buttons">
             <p class="small" role="status" id={countId}>

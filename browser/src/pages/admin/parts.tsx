@@ -45,7 +45,7 @@ export function HeldBack() {
   );
 }
 
-/** A list that can't be shown, or not as new as it should be. */
+/** A list that is not there yet, can't be shown, or is not as new as it should be. */
 export function NotRead({
   problem,
   what,
@@ -58,7 +58,7 @@ export function NotRead({
   old: boolean;
   onRetry: () => void;
 }) {
-  if (problem === undefined) return null;
+  if (problem === undefined) return old ? null : <p class="loading">Loading {what}…</p>;
   return (
     <p role="alert">
       We could not load {what}: {inWords(problem)} {problem.hint}{" "}

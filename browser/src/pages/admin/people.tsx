@@ -99,7 +99,7 @@ function People(props: {
   onChange: (person: Person) => void;
 }) {
   const { people, total, onChange } = props;
-  if (people === undefined) return <p class="loading">Loading the people…</p>;
+  if (people === undefined) return null;
   return (
     <>
       <p class="small" role="status">

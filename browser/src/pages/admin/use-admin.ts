@@ -58,19 +58,25 @@ export interface Paged<T> extends Omit<Shown<readonly T[]>, "value"> {
   again(): void;
 }
 
+/** A portal may answer while its store does not, and nobody tells when that is over. */
+const LOOK_AGAIN_MS = 15_000;
+
 /** A long list, page after page. Another `key` is another question; the old answer stays until the new one is there. */
 export function usePaged<T>(key: string, ask: (after?: string) => Promise<Answer<Page<T>>>): Paged<T> {
-  const { session, health } = usePortal();
+  const { session, health, clock } = usePortal();
   const [state, setState] = useState<Omit<Paged<T>, "more" | "again">>({ next: null, loading: true });
   const turn = useRef(0);
   // Whoever asks again after a wait means the question that stands then, not the one of their own render.
   const question = useRef(ask);
   question.current = ask;
+  const askedAfter = useRef<string | undefined>(undefined);
 
-  async function load(after?: string): Promise<void> {
+  /** `quietly`: nobody pressed, so that why the last one failed stands until there is an answer. */
+  async function load(after?: string, quietly = false): Promise<void> {
     turn.current += 1;
     const mine = turn.current;
-    setState(({ problem, ...before }) => ({ ...before, loading: true }));
+    askedAfter.current = after;
+    setState(({ problem, ...before }) => ({ ...before, ...(quietly && { problem }), loading: true }));
     const answer = await question.current(after);
     if (mine !== turn.current) return;
     if (!answer.ok) {
@@ -81,6 +87,8 @@ export function usePaged<T>(key: string, ask: (after?: string) => Promise<Answer
     }
     const { items, next, total } = answer.value;
     setState((all) => {
+      // The device says the same once more: the further pages that were opened stay.
+      if (quietly && answer.fromDevice && all.fromDevice && !all.problem) return { ...all, loading: false };
       const before = after === undefined ? undefined : all;
       const asOf = olderOf(before?.asOf, answer.asOf);
       return {
@@ -95,11 +103,15 @@ export function usePaged<T>(key: string, ask: (after?: string) => Promise<Answer
   }
 
   useEffect(() => void load(), [key]);
-  const reached = health.service.value.reach === "reached";
+  const mayAsk = health.service.value.reach === "reached" && session.signedIn.value;
+  const failed = state.problem ? state.problem.family !== "refused" : state.fromDevice === true;
+  // The page that failed, after those that stand here; what came from the device is read anew from its start.
+  const lookAgain = () => void load(state.problem && askedAfter.current, true);
   useEffect(() => {
-    const failed = state.fromDevice || (state.problem && state.problem.family !== "refused");
-    if (reached && failed) void load();
-  }, [reached]);
+    if (mayAsk && failed) lookAgain();
+  }, [mayAsk]);
+  const waits = mayAsk && failed && !state.loading;
+  useEffect(() => (waits ? clock.after(LOOK_AGAIN_MS, lookAgain) : undefined), [waits]);
 
   return {
     ...state,
