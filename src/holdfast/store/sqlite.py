@@ -26,7 +26,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from holdfast.core.errors import Conflict, Corrupt, HoldfastError, Unavailable
+from holdfast.core.errors import Conflict, HoldfastError, Unavailable
 from holdfast.store import migrate, schema
 from holdfast.store.port import Params, StoreStats, Taken, Tx, UnitOutcome
 from holdfast.store.scope import OrgEscape, check_rows, narrow
@@ -351,25 +351,19 @@ class SqliteStore:
         try:
             yield
         except HoldfastError as known:
-            self._saw(known, engine)
+            self._saw(reason_of(known, known.__cause__), engine)
             raise
-        except DBAPIError as fault:
-            error = translate(fault.orig)
-            self._saw(error, engine)
-            raise error from fault
-        except sqlite3.Error as fault:
-            error = translate(fault)
-            self._saw(error, engine)
+        except (DBAPIError, sqlite3.Error) as fault:
+            error = translate(fault.orig if isinstance(fault, DBAPIError) else fault)
+            self._saw(reason_of(error, fault), engine)
             raise error from fault
         self._saw(None, engine)
 
-    def _saw(self, error: HoldfastError | None, engine: Engine) -> None:
-        # What is missing of the journal is no fault of the store.
-        bad = isinstance(error, Unavailable | Corrupt) and error.code != "archive_away"
-        if bad and self._path is not None:
+    def _saw(self, reason: str | None, engine: Engine) -> None:
+        if reason is not None and self._path is not None:
             # A handle that failed may point at a file that is gone or replaced: begin anew.
             engine.dispose()
-        self._seen.note(reason_of(error, bad=bad), writes=engine is self._write_engine)
+        self._seen.note(reason, writes=engine is self._write_engine)
 
 
 def _lock(path: Path) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections import deque
 from pathlib import Path
 from urllib.parse import quote
 
-from holdfast.core.errors import HoldfastError, Unavailable
+from sqlalchemy.exc import DBAPIError
+
+from holdfast.core.errors import Corrupt, HoldfastError, Unavailable
 from holdfast.store.port import StoreStats, UnitOutcome
 
 
@@ -99,9 +102,16 @@ class HeldFile:
         return found.st_dev, found.st_ino
 
 
-def reason_of(error: HoldfastError | None, *, bad: bool) -> str | None:
-    """Why the store could not do a unit, None where the unit's own fault ended it."""
-    return error.message if bad and error is not None else None
+def reason_of(error: HoldfastError, cause: BaseException | None) -> str | None:
+    """Why the store could not do a unit, None where that was no fault of the store.
+
+    `cause`: what the error came of. Where that is not the driver, it is a word of ours: that a lease was
+    taken, that something of the journal is missing.
+    """
+    if not isinstance(error, Unavailable | Corrupt):
+        return None
+    driver = isinstance(cause, DBAPIError | sqlite3.Error)
+    return error.message if driver or error.code == "store_corrupt" else None
 
 
 def _percentile(values: deque[float], share: float) -> float | None:

@@ -16,6 +16,7 @@ from sqlalchemy import delete, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.core.errors import Conflict, Corrupt, HoldfastError, Rejected, Unavailable
+from holdfast.events.marks import require_lease, take_lease
 from holdfast.store import sqlite
 from holdfast.store.port import Tx
 from holdfast.store.schema import cursors, marks
@@ -206,6 +207,35 @@ def test_a_file_that_is_no_store_is_the_operators(path: Path) -> None:
     assert store.stats().ok is False
     store.close()
     assert path.read_bytes() == before, "nobody made it worse"
+
+
+OURS = (
+    Unavailable("the applier holds no lease"),
+    Corrupt("an archived part of the journal is away", code="archive_away"),
+    Corrupt("the journal holds lines that nobody can read"),
+)
+
+
+@pytest.mark.parametrize("word", OURS, ids=str)
+async def test_a_word_of_ours_inside_a_unit_of_work_is_no_outage_of_the_store(
+    store: SqliteStore, word: HoldfastError
+) -> None:
+    def work(_: Tx) -> None:
+        raise word
+
+    for unit in (store.run, store.read):
+        with pytest.raises(type(word)):
+            await unit(None, work)
+    assert {each.reason for each in store.outcomes()} == {None}
+
+
+async def test_a_lease_that_another_has_taken_is_no_outage_of_the_store(store: SqliteStore) -> None:
+    epoch = await store.run(None, lambda tx: take_lease(tx, "this one", NOW))
+    await store.run(None, lambda tx: take_lease(tx, "an erasure", NOW))
+    with pytest.raises(Unavailable, match="another applier"):
+        await store.run(None, lambda tx: require_lease(tx, epoch))
+    assert store.stats().ok is True
+    assert {each.reason for each in store.outcomes()} == {None}
 
 
 def gone(path: Path) -> Path:
