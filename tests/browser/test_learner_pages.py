@@ -274,6 +274,22 @@ def test_a_page_whose_script_does_not_come_says_so_and_can_be_asked_again(
         expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
 
 
+def test_a_page_that_broke_gives_way_to_the_next_one(page: Page, served: Served) -> None:
+    sign_in(page, served)
+    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    # A percent sign without its number, as a hand that types an address leaves it.
+    page.goto(f"{served.url}/courses/50%")
+    expect(page.get_by_role("heading", level=1, name="This page broke")).to_be_visible()
+    page.get_by_role("link", name="look").click()
+    expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", level=1, name="This page broke")).to_be_visible()
+    page.get_by_role("button", name="Show the page again").click()
+    expect(page.get_by_role("heading", level=1, name="This page broke")).to_be_visible()
+    page.get_by_role("link", name="Holdfast", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+
+
 # ---- answers begun -------------------------------------------------------------------------------
 
 

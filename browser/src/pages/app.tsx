@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { LocationProvider, Route, Router } from "preact-iso";
+import { LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { inWords } from "../core/problem";
 import type { Portal } from "../state/portal";
 import type { Principal } from "../wire/shapes";
@@ -40,6 +40,7 @@ const StaffPage = later(() => import("./staff").then((module) => module.StaffPag
 
 function Frame() {
   const { session, health } = usePortal();
+  const { url } = useLocation();
   const state = session.state.value;
   const principal = session.session.value?.principal;
   // "Not now" is about this ending of the session; the next one asks again.
@@ -62,7 +63,7 @@ function Frame() {
         <Banner spoken />
       </header>
       <main id="main" tabIndex={-1}>
-        <BrokenPage>
+        <BrokenPage at={url}>
           <Content />
         </BrokenPage>
       </main>
