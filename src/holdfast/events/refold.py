@@ -98,8 +98,8 @@ class Refold:
         self._held = marks.cursors(live)
         self._mended: dict[str, dict[tuple[str, int], bytes]] = {}
         self.traces = Traces()
-        self.partial = False
-        """Whether something could not be folded, so that rows may rightly differ."""
+        self.partial: set[str] = set()
+        """Orgs of which something could not be folded, so that their rows may rightly differ."""
 
     def run(self, read: Read, told: Callable[[int], None] = lambda _: None) -> Traces:
         """Go through the whole journal; `told` hears of each position reached."""
@@ -184,7 +184,7 @@ class Refold:
             for key, group in groups.items():
                 found = self._kinds.find(*key)
                 if found is None:
-                    self._unprovable(len(group))
+                    self._unprovable(*(each.envelope.org_id for each in group))
                 else:
                     self._bisect(tx, found[0], self._applied(found, group))
             numbers.note(tx, heard.devices, numbers.Remembered())
@@ -198,7 +198,7 @@ class Refold:
             try:
                 body = decoder.decode(envelope.body)
             except UNREADABLE:
-                self._unprovable(1)
+                self._unprovable(envelope.org_id)
                 continue
             facts = (envelope.id, envelope.org_id, envelope.user_id, record.position, record.received_at)
             event = Applied(*facts, envelope.occurred_at, body)
@@ -215,15 +215,15 @@ class Refold:
             raise
         except HoldfastError:
             if len(ready) == 1:
-                self._unprovable(1)
+                self._unprovable(ready[0].org)
                 return
             half = len(ready) // 2
             self._bisect(tx, kind, ready[:half])
             self._bisect(tx, kind, ready[half:])
 
-    def _unprovable(self, number: int) -> None:
-        self.traces.unprovable += number
-        self.partial = True
+    def _unprovable(self, *orgs: str) -> None:
+        self.traces.unprovable += len(orgs)
+        self.partial.update(orgs)
 
 
 def _key(entry: Entry) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """What events fold into, and the ground they need: for proofs and for rebuilding an org's tables.
 
 A proof folds the journal once more in a store of its own. The people, courses and lessons that apply
-functions look for are copied there; whoever has left since is let in again, for the event was applied.
+functions look for are copied there; whoever has left since is let in again, and everybody may do what
+admins may, for the event was applied.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def lay_ground(live: Tx, shadow: Tx, org: str | None) -> None:
     """Copy what apply functions look for, of one org or of all."""
     _copy(live, shadow, orgs, None)
     _copy(live, shadow, users, None, active=True)
-    _copy(live, shadow, memberships, org, active=True)
+    _lay_members(live, shadow, org)
     _copy(live, shadow, courses, org)
     _copy(live, shadow, lessons, org, source="", html="")
     _lay_lost_lessons(live, shadow, org)
@@ -61,6 +62,20 @@ def _copy(live: Tx, shadow: Tx, table: Table, org: str | None, **changed: Any) -
     rows = [{**row._mapping, **changed} for row in live.rows(asked)]  # noqa: SLF001 - the public name
     if rows:
         shadow.run(insert(table), rows)
+
+
+def _lay_members(live: Tx, shadow: Tx, org: str | None) -> None:
+    """Each member as an admin too: whoever assigned may be none any more, and nothing is left of it."""
+    _copy(live, shadow, memberships, org, active=True)
+    found = shadow.rows(select(memberships))
+    admins = {(row.org_id, row.user_id) for row in found if row.role == "admin"}
+    rest = {(row.org_id, row.user_id) for row in found} - admins
+    rows = [
+        {"org_id": each[0], "user_id": each[1], "role": "admin", "active": True, "created_at": ""}
+        for each in sorted(rest)
+    ]
+    if rows:
+        shadow.run(insert(memberships), rows)
 
 
 def _lay_lost_lessons(live: Tx, shadow: Tx, org: str | None) -> None:

@@ -144,6 +144,19 @@ async def test_people_who_leave_and_courses_that_go_make_nothing_wrong(tmp_path:
     assert report.store.traces.unprovable == 1, "an answer to a question that is no more"
 
 
+async def test_what_cannot_be_folded_again_in_one_org_excuses_no_row_of_another(tmp_path: Path) -> None:
+    async with house(tmp_path, **NO_LIMITS) as portal:
+        await a_full_day(portal)
+        await and_then(portal)
+    meddle(tmp_path, "update progress set percent = 99 where org_id = 'tidewater'")
+    report = await proved(tmp_path)
+    assert report.good, "rows may rightly differ where something is no more"
+    assert report.store is not None
+    assert "tidewater" in (report.store.partial or "")
+    meddle(tmp_path, "update progress set percent = 99 where org_id = 'highland'")
+    assert not (await proved(tmp_path)).good
+
+
 async def test_it_changes_nothing(day: Path) -> None:
     def lies() -> dict[str, bytes]:
         return {str(each): each.read_bytes() for each in day.rglob("*") if each.is_file()}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from holdfast.events import rebuild as rebuilding
+from holdfast.learning.people import PersonChange, change_person
 from holdfast.store import schema
 from holdfast.store.port import Tx
 from tests.unit.cli.test_verify import NO_LIMITS, a_full_day, and_then, of, proved, send
@@ -116,6 +117,26 @@ async def test_what_would_be_lost_is_not_rebuilt(portal: House) -> None:
     assert (said["same"], said["swapped"]) == (False, False)
     assert "replay their time first" in said["refused"]
     assert await everything(portal) == before
+
+
+async def test_an_admin_who_is_none_any_more_keeps_no_org_from_being_rebuilt(
+    portal: House, tmp_path: Path
+) -> None:
+    def demote(tx: Tx) -> None:
+        change_person(tx, "tidewater", "demo-ben", PersonChange(roles=["learner"]), actor="demo-olu")
+
+    before = await rows(portal, schema.assignments)
+    assert before, "what they assigned is there"
+    await portal.portal.store.run(None, demote)
+    await damaged(portal)
+    said = await rebuilt(portal.service())
+    assert (said["swapped"], said["refused"]) == (True, None)
+    await rebuilt(portal.person("olu"), orgId="highland")
+    assert await rows(portal, schema.assignments) == before
+    report = await proved(tmp_path)
+    assert report.good
+    assert report.store is not None
+    assert report.store.partial is None, "every row was judged"
 
 
 async def test_answers_to_questions_that_are_gone_keep_an_org_from_being_rebuilt(portal: House) -> None:
