@@ -321,7 +321,7 @@ async def running(portal: Portal) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(portal.applier.run(), name="applier"),
         asyncio.create_task(portal.replayer.run(), name="replayer"),
-        asyncio.create_task(portal.eraser.resume(), name="eraser"),
+        asyncio.create_task(portal.eraser.run(), name="eraser"),
         asyncio.create_task(keeps.run(), name="retention"),
         asyncio.create_task(portal.monitor.run(), name="monitor"),
         asyncio.create_task(portal.alarms.run(), name="alarms"),

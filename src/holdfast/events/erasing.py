@@ -1,4 +1,4 @@
-"""Erasing a person: the steps in their order, each safe to die after; asked again, it goes on.
+"""Erasing a person: the steps in their order, each safe to die after; asked again, or by itself, it goes on.
 
 1. The erasure is written down, and the membership closed: nothing new of the person is let in, nor what
    was on its way, whoever sends it.
@@ -23,6 +23,7 @@ import msgspec
 import structlog
 from sqlalchemy import select
 
+from holdfast.core.backoff import full_jitter_s
 from holdfast.core.clock import Clock, rfc3339
 from holdfast.core.codec import canonical
 from holdfast.core.errors import Conflict, HoldfastError, Rejected, Unavailable
@@ -42,6 +43,10 @@ log = structlog.get_logger(__name__)
 SEAL_S: Final = 10.0
 REACH_S: Final = 60.0
 """How long the applier may take to pass what was there."""
+LOOK_S: Final = 60.0
+"""How often it is looked for what is not finished, and for who is a member again."""
+AGAIN_S: Final = 5.0
+"""How soon it is tried again at first; then ever later, up to minutes."""
 
 _table = schema.erasures
 
@@ -142,12 +147,14 @@ class Eraser:
         self._one = asyncio.Lock()
         self._erased: set[str] = set()
         """Subjects of whom nothing may be taken in, as far as the store said."""
+        self._may_stand = True
+        """Whether the store's files may hold something still that was deleted."""
 
     async def erase(self, erasure_id: str, org: str, user: str, reason: str, actor: str) -> ErasureReceipt:
         """Erase a person from an org; the same id again gives the same receipt.
 
         Raises Rejected `not_found`, Conflict for an id used for another person, and Unavailable while
-        it can't be finished: asked again, or at the next start, it goes on.
+        it can't be finished: asked again, or by itself, it goes on.
         """
         subject = self._subject(org, user)
         now = self._now()
@@ -175,25 +182,44 @@ class Eraser:
         await self._overwritten()
         return receipt
 
-    async def resume(self) -> None:
-        """Go on with what a stop broke off."""
-        try:
-            async with self._one:
-                rows, self._erased = await self._store.read(None, self._known_erasures)
-        except HoldfastError as out:
-            log.warning("erasures are not looked at", reason=out.message)
-            return
-        for row in rows:
-            if row.receipt is None:
-                try:
-                    await self._finish(row.org_id, row.id)
-                except HoldfastError as later:
-                    log.warning("an erasure waits", reason=later.message, erasure=row.id)
-        if rows:
+    async def run(self) -> None:
+        """Go on with what a stop or an outage broke off, until cancelled."""
+        tries = 0
+        while True:
             try:
-                await self._overwritten()
+                done = await self.resume()
             except HoldfastError as later:
-                log.warning("what was erased may stand in the write-ahead file", reason=later.message)
+                log.warning("erasures wait", reason=later.message)
+                done = False
+            except Exception:
+                # A fault of ours must not end this for good; it is loud and tried again.
+                log.exception("erasures failed")
+                done = False
+            tries = 0 if done else tries + 1
+            # A try reads the journal and seals a segment: while it is of no use, seldom.
+            rest_s = full_jitter_s(tries, base_s=AGAIN_S) + AGAIN_S if tries else LOOK_S
+            await asyncio.sleep(rest_s)
+
+    async def resume(self) -> bool:
+        """Go on with all that is not finished; whether it is now. Raises what the store raises."""
+        async with self._one:
+            rows, self._erased = await self._store.read(None, self._known_erasures)
+        done = [await self._is_finished(row) for row in rows if row.receipt is None]
+        if rows and self._may_stand:
+            await self._overwritten()
+        return all(done)
+
+    async def _is_finished(self, row: Any) -> bool:  # noqa: ANN401 - a row
+        """Try to finish one; others don't wait for one that fails."""
+        try:
+            await self._finish(row.org_id, row.id)
+        except HoldfastError as later:
+            log.warning("an erasure waits", reason=later.message, erasure=row.id)
+            return False
+        except Exception:
+            log.exception("an erasure failed", erasure=row.id)
+            return False
+        return True
 
     async def receipts(self, org: str | None) -> list[ErasureReceipt]:
         """What was erased, of one org or of all."""
@@ -224,12 +250,19 @@ class Eraser:
             for lane in LANES:
                 if not await self._applier.reached(lane, head, REACH_S):
                     raise Unavailable("the applier has not come so far: the erasure goes on later")
-            return await self._store.run(None, lambda tx: self._in_store(tx, row, done))
+            receipt = await self._store.run(None, lambda tx: self._in_store(tx, row, done))
+            self._may_stand = True
+            return receipt
 
     async def _overwritten(self) -> None:
         store: Any = self._store
-        if hasattr(store, "overwritten"):
-            await store.overwritten()
+        self._may_stand = False
+        try:
+            if hasattr(store, "overwritten"):
+                await store.overwritten()
+        except BaseException:
+            self._may_stand = True
+            raise
 
     async def _in_journal(self, row: Any) -> _InJournal:  # noqa: ANN401
         engine: Any = self._journal

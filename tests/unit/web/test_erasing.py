@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import pytest
 from httpx2 import Response
 
 from holdfast.core.errors import Unavailable
+from holdfast.core.tasks import end
+from holdfast.events import erasing
 from holdfast.events.erasing import ErasureReceipt
 from holdfast.journal import erasing as in_files
 from holdfast.journal.record import Event
@@ -471,6 +473,82 @@ async def test_broken_off_anywhere_it_goes_on_and_the_chain_holds_meanwhile(
         assert receipt["rows"]["progress"] > 0
     assert files_that_name(tmp_path, b"demo-ada") == []
     assert (await proved(tmp_path)).good
+
+
+async def goes_on(portal: House, done: Callable[[], Awaitable[bool]]) -> None:
+    """Let the portal's own task work on erasures until something holds."""
+    async with at_work(portal.portal.applier):
+        task = asyncio.create_task(portal.portal.eraser.run())
+        try:
+            for _ in range(1000):
+                if await done():
+                    return
+                await asyncio.sleep(0.02)
+        finally:
+            await end([task])
+    raise AssertionError("not done")
+
+
+async def finished(portal: House) -> list[str]:
+    """The erasures that have a receipt."""
+    return [each["id"] for each in (await portal.service().get(PATH)).json()["items"]]
+
+
+def first_raising(monkeypatch: pytest.MonkeyPatch, part: Any, name: str, *faults: Exception) -> None:  # noqa: ANN401
+    """Let the next calls of something fail, one after the other."""
+    left, real = list(faults), getattr(part, name)
+
+    def call(*args: Any, **named: Any) -> Any:  # noqa: ANN401
+        if left:
+            raise left.pop(0)
+        return real(*args, **named)
+
+    monkeypatch.setattr(part, name, call)
+
+
+async def test_what_can_not_be_finished_is_tried_again_while_the_portal_runs(
+    portal: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "AGAIN_S", 0.01)
+    out, full = Unavailable("the power failed, say"), OSError(28, "No space left on device")
+    first_raising(monkeypatch, portal.portal.journal, "erase", out, out, full)
+    assert problem(await asked(portal))[0] == 503
+    first_raising(monkeypatch, portal.portal.eraser, "_known_erasures", out, RuntimeError("a fault of ours"))
+
+    async def done() -> bool:
+        return await finished(portal) == ["e1"]
+
+    await goes_on(portal, done)
+
+
+async def test_an_erasure_that_fails_keeps_no_other_waiting(
+    portal: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(portal.portal.journal, "erase", _refuse)
+        await asked(portal)
+        await asked(portal, id="e2", userId="demo-ben")
+    first_raising(monkeypatch, portal.portal.journal, "erase", OSError(5, "Input/output error"))
+
+    async def done() -> bool:
+        return await finished(portal) == ["e2"] and files_that_name(tmp_path, b"demo-ben") == []
+
+    await goes_on(portal, done)
+
+
+async def test_files_that_somebody_read_when_the_receipt_was_asked_for_are_emptied_afterwards(
+    portal: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "AGAIN_S", 0.01)
+    out = Unavailable("somebody reads")
+    first_raising(monkeypatch, portal.portal.store, "overwritten", out, out)
+    assert problem(await asked(portal))[0] == 503
+    assert files_that_name(tmp_path, b"demo-ada") != []
+
+    async def done() -> bool:
+        return files_that_name(tmp_path, b"demo-ada") == []
+
+    await goes_on(portal, done)
 
 
 def _refuse(*_: object, **__: object) -> None:
