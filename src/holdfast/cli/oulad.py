@@ -32,6 +32,9 @@ SLUG: Final = "oulad"
 COURSE: Final = "oulad-aaa-2013j"
 STARTS: Final = datetime(2013, 10, 1, tzinfo=UTC)
 """Day 0 of presentation 2013J: J stands for October; the data give no day of the month."""
+_FIRST_DAY: Final = (datetime(1970, 1, 1, tzinfo=UTC) - STARTS).days
+_LAST_DAY: Final = (datetime(9999, 12, 31, tzinfo=UTC) - STARTS).days
+"""Between these an event's id and its `occurredAt` can say when it was."""
 BATCH: Final = 100
 SENDERS: Final = 4
 ATTEMPTS: Final = 20
@@ -149,9 +152,27 @@ def clicks(rows: list[dict[str, str]], org: str, users: dict[str, str]) -> Itera
             }
 
 
+def check_clicks(rows: list[dict[str, str]], students: list[dict[str, str]]) -> None:
+    """Raises Rejected naming the line that is of no student, or of no day."""
+    known = {row["id_student"] for row in students}
+    for line, row in enumerate(rows, start=2):
+        student, day = row["id_student"], row["date"]
+        if student not in known:
+            raise Rejected(
+                f"studentVle.csv, line {line}: student {student} is not in studentInfo.csv",
+                hint="Add the student's row there, or take this one out: both files are of one presentation.",
+            )
+        if not _FIRST_DAY <= int(day) <= _LAST_DAY:
+            raise Rejected(
+                f"studentVle.csv, line {line}: date is {day!r}, which falls out of the calendar",
+                hint=f"It is a number of days after {STARTS:%Y-%m-%d}, from {_FIRST_DAY} to {_LAST_DAY}.",
+            )
+
+
 async def load(desk: Desk, folder: Path, told: Callable[[int, int], None]) -> Loaded:
     """Load the dataset; `told` hears (events answered for, events in all) as it goes."""
     resources, students, rows = (read(folder, name) for name in _FILES)
+    check_clicks(rows, students)
     org = await _org(desk)
     desk = await desk.as_service(org)
     imported = await desk.call(

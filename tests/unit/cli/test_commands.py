@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,18 @@ def test_a_course_is_imported_with_or_without_a_running_portal(
         assert [each["target"] for each in said.json["dangling"]] == ["gone.md"]
 
 
+@pytest.mark.parametrize("year", [1975, 2150])
+def test_a_course_whose_files_have_a_time_that_no_zip_can_hold_is_imported_all_the_same(
+    data: Path, tmp_path: Path, year: int
+) -> None:
+    course = a_course(tmp_path / "knots")
+    at_s = datetime(year, 1, 1, tzinfo=UTC).timestamp()
+    for path in course.iterdir():
+        os.utime(path, (at_s, at_s))
+    said = holdfast("import-course", str(course), "--org", "highland", "--data", str(data), "--json")
+    assert (said.status, said.json["lessons"]) == (0, 1)
+
+
 def test_a_course_that_is_none_is_refused_with_its_reason(data: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     said = holdfast(
@@ -283,6 +297,28 @@ def test_a_dataset_with_a_fault_is_refused_by_the_files_name(
     said = holdfast("load-oulad", str(folder), "--data", str(portal.data), "--json")
     assert said.status == 1
     assert name in said.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "row, words",
+    [
+        ("AAA,2013J,99999,546943,5,1", "student 99999 is not in studentInfo.csv"),
+        ("AAA,2013J,11391,546943,999999999,1", "date is '999999999'"),
+        ("AAA,2013J,11391,546943,-99999,1", "date is '-99999'"),
+    ],
+)
+def test_a_click_that_fits_no_student_or_no_calendar_is_named_by_its_line(
+    data: Path, tmp_path: Path, row: str, words: str
+) -> None:
+    folder = a_dataset(tmp_path / "oulad")
+    with (folder / "studentVle.csv").open("a") as file:
+        file.write(row + "\n")
+    said = holdfast("load-oulad", str(folder), "--data", str(data), "--json")
+    assert said.status == 1
+    error = said.json["error"]
+    assert error["message"].startswith("studentVle.csv, line 5: ")
+    assert words in error["message"]
+    assert error["hint"]
 
 
 def test_help_lists_every_command() -> None:
