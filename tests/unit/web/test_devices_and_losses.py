@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from holdfast.core.clock import ManualClock
+from holdfast.core.errors import HoldfastError
 from holdfast.core.ids import uuid7
 from holdfast.events.reported import FORGET_S
+from tests.unit.access.failing import OUT
 from tests.unit.web.portals import Asker, House, completed, house, problem, recorded
 
 BATCH = "/api/client/progress/batch"
@@ -53,6 +55,21 @@ async def test_after_a_restart_the_tables_tell_what_memory_forgot(tmp_path: Path
         assert said["held"] == [applied["id"], parked["id"]], (
             "a dead letter is held, too: it must not be sent again"
         )
+
+
+@pytest.mark.parametrize("out", OUT, ids=lambda out: out.code)
+async def test_while_the_store_is_out_what_memory_lacks_is_called_unknown(
+    portal: House, out: HoldfastError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise out
+
+    ada = portal.person("ada")
+    sent, never = completed(), completed()
+    await ada.post(BATCH, {"events": [sent]})
+    monkeypatch.setattr(portal.portal.store, "read", fails)
+    said = (await ada.post(RECEIPTS, {"deviceId": "phone", "ids": [sent["id"], never["id"]]})).json()
+    assert said == {"held": [sent["id"]], "notHeld": [], "unknown": [never["id"]]}
 
 
 async def test_nobody_learns_of_another_orgs_ids(portal: House) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from sqlalchemy import select
 
-from holdfast.core.errors import Rejected, Unavailable
+from holdfast.core.errors import Corrupt, Rejected, Unavailable
 from holdfast.core.ids import uuid7
 from holdfast.events.envelope import MAX_EVENTS, Batch, EventId, EventIn, Name
 from holdfast.events.intake import Receipt, Receipts
@@ -135,7 +135,7 @@ async def held(ask: Ask) -> Held:
 
     try:
         known = await ask.portal.store.read(org, work)
-    except Unavailable:
+    except (Unavailable, Corrupt):
         answer.unknown = rest
         return answer
     behind = ask.portal.backlog(org) > 0 or not ask.portal.waiting.known
