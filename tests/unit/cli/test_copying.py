@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from pathlib import Path
 
 import pytest
 
+from holdfast.cli import copying
 from holdfast.cli.copying import LIST, back_up, put_back
 from holdfast.core.errors import Conflict, Corrupt, Rejected
+from holdfast.journal.reader import Place
+from holdfast.journal.recovery import look
 from holdfast.settings import Settings
-from tests.records import seal
+from tests.records import event, put, seal
 from tests.served import NO_LIMITS as NO_RATE
 from tests.served import Served, ledger_row, recorded, served, until
 from tests.unit.cli.test_verify import NO_LIMITS, a_full_day, proved, send
@@ -66,6 +70,32 @@ def test_a_copy_made_while_a_crowd_sends_loses_nothing_that_was_answered_before(
             assert ledger_row(olu)["applied"] >= before
     finally:
         other.stop()
+
+
+@pytest.mark.parametrize("later", [0, 60])
+async def test_a_segment_that_is_sealed_while_others_are_copied_is_copied_and_not_the_one_that_took_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: int
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with house(tmp_path / "data", **NO_LIMITS) as portal:
+        await a_full_day(portal)
+        journal, head = portal.portal.journal, portal.portal.journal.stats().head
+
+        def looked_and_sealed(logs: Path) -> list[Place]:
+            places = look(logs)
+            seal(journal)
+            for number in range(later):
+                writing = put(journal, [event(number, lane="analytics", kind="analytics.recorded")])
+                asyncio.run_coroutine_threadsafe(writing, loop).result(30.0)
+            return places
+
+        monkeypatch.setattr(copying, "look", looked_and_sealed)
+        made = await asyncio.to_thread(back_up, Settings(data_dir=tmp_path / "data"), tmp_path / "copy")
+    (sealed,) = (tmp_path / "data" / "logs").glob("offline-sync-0*.jsonl")
+    assert (tmp_path / "copy" / "logs" / "offline-sync.jsonl").read_bytes() == sealed.read_bytes()
+    assert made.head == head
+    put_back(tmp_path / "copy", tmp_path / "back")
+    assert (await proved(tmp_path / "back")).good
 
 
 @pytest.fixture
