@@ -134,6 +134,43 @@ def test_a_replay_is_looked_at_first_and_changes_nothing_that_was_applied(olu: P
     expect(olu.get_by_text(re.compile("^It balances"))).to_be_visible()
 
 
+SLOWLY = """((ask) => {
+    let answers = 0;
+    window.fetch = async (path, how) => {
+        const answer = await ask(path, how);
+        if (how?.method !== "GET" || !String(path).includes("/offline/replay")) return answer;
+        await new Promise((resolve) => setTimeout(resolve, 1_500));
+        const said = await answer.json();
+        answers += 1;
+        for (const replay of said.items) if (answers < 3) replay.status = "running";
+        return new Response(JSON.stringify(said), answer);
+    };
+})(fetch)"""
+"""The list comes later than it is looked at, and says twice that the replay goes on."""
+
+
+def test_a_replay_is_followed_to_its_end_however_slowly_the_portal_answers(olu: Page, served: Served) -> None:
+    asked = {
+        "id": "a-slow-one",
+        "orgId": "tidewater",
+        "from": "2026-01-01T00:00:00Z",
+        "to": "2026-01-01T01:00:00Z",
+        "source": "journal",
+        "dryRun": True,
+        "reason": "to be looked at",
+    }
+    olu.add_init_script(SLOWLY)
+    olu.goto(f"{served.url}/operator/replay")
+    expect(olu.get_by_text("Loading the replays…")).to_be_visible()
+    expect(olu.get_by_text("There were none.")).to_be_visible()
+    with served.client("olu") as operator:
+        answer = operator.post("/api/admin/offline/replay", json=asked)
+        assert answer.status_code < 300, answer.text
+    olu.reload()
+    expect(olu.get_by_text("A look at what would change runs")).to_be_visible()
+    expect(olu.get_by_text("A look at what would change is done")).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_page(olu: Page, served: Served, scheme: str) -> None:
     olu.emulate_media(color_scheme="dark" if scheme == "dark" else "light")

@@ -5,6 +5,7 @@ import { Mark, type Sign } from "../marks";
 import { NextTry, SIGNS, stateInWords } from "../ticks";
 import { usePortal, useRead } from "../use-portal";
 import { atTime, bare, counted } from "../words";
+import { NotRead } from "./parts";
 import { useAdmin } from "./use-admin";
 
 /** What became of assigning and taking away: this device's own first, then what others did. */
@@ -12,7 +13,8 @@ export function Acts({ section }: { section: RefObject<HTMLElement | null> }) {
   const { reads, clock } = usePortal();
   const { assigning, calls, applied } = useAdmin();
   const read = reads.of(`admin assigning ${applied.value}`, calls.recentAssigning);
-  const recent = useRead(read).value?.items ?? [];
+  const shown = useRead(read);
+  const recent = shown.value?.items ?? [];
   const mine = assigning.acts.value;
   const others = recent.filter(
     ({ id }) => !mine.some((act) => act.id === id) && !assigning.seen.value.has(id),
@@ -20,7 +22,15 @@ export function Acts({ section }: { section: RefObject<HTMLElement | null> }) {
   return (
     <section class="acts" ref={section} tabIndex={-1} aria-labelledby="acts-heading">
       <h2 id="acts-heading">What became of it</h2>
-      {mine.length + others.length === 0 && <p>Nothing was assigned yet.</p>}
+      {mine.length === 0 && shown.value === undefined && (
+        <NotRead
+          problem={shown.problem}
+          what="what was assigned"
+          old={false}
+          onRetry={() => void read.load()}
+        />
+      )}
+      {mine.length === 0 && shown.value?.items.length === 0 && <p>Nothing was assigned yet.</p>}
       <ul class="rows">
         {mine.map((act) => (
           <li key={act.id}>

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { mintId } from "../../core/ids";
 import type { Replay, ReplayAsk } from "../../wire/operator";
-import { NotDone, Wide } from "../admin/parts";
+import { NotDone, NotRead, Wide } from "../admin/parts";
 import { useChange } from "../admin/use-admin";
 import { Heading } from "../heading";
 import { usePortal, useRead } from "../use-portal";
@@ -13,17 +13,17 @@ const isOver = ({ status }: Replay): boolean => status !== "queued" && status !=
 
 /** A window of time applied again: first to see what would change, then in earnest. */
 export function ReplayPage() {
-  const { reads } = usePortal();
+  const { reads, clock } = usePortal();
   const calls = useOperator();
   const list = reads.of("operator replays", calls.replays);
   const shown = useRead(list);
   const replays = shown.value?.items ?? [];
-  const goesOn = replays.some((replay) => !isOver(replay));
-  useEffect(() => {
-    if (!goesOn) return undefined;
-    const timer = setInterval(() => void list.load(), LOOK_EVERY_MS);
-    return () => clearInterval(timer);
-  }, [goesOn, list]);
+  // A look begun while one is on its way would take its answer's place: a slow portal would never be heard.
+  const waits = !shown.loading && replays.some((replay) => !isOver(replay));
+  useEffect(
+    () => (waits ? clock.after(LOOK_EVERY_MS, () => void list.load()) : undefined),
+    [waits, list, clock],
+  );
   return (
     <>
       <Heading title="Replay" />
@@ -34,7 +34,13 @@ export function ReplayPage() {
       </p>
       <AskForm onAsked={() => void list.load()} />
       <h2>Replays</h2>
-      {replays.length === 0 && <p>There were none.</p>}
+      <NotRead
+        problem={shown.problem}
+        what="the replays"
+        old={shown.value !== undefined}
+        onRetry={() => void list.load()}
+      />
+      {shown.value?.items.length === 0 && <p>There were none.</p>}
       <ul class="rows">
         {replays.map((replay) => (
           <Job key={replay.id} replay={replay} onChange={() => void list.load()} />
