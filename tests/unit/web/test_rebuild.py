@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,8 @@ import pytest
 from holdfast.events import rebuild as rebuilding
 from holdfast.learning.people import PersonChange, change_person
 from holdfast.store import schema
-from holdfast.store.port import Tx
+from holdfast.store.port import Store, Tx
+from holdfast.store.sqlite import SqliteStore
 from tests.unit.cli.test_verify import NO_LIMITS, a_full_day, and_then, of, proved, send
 from tests.unit.web.portals import Asker, House, house, problem
 from tests.unit.web.test_replay import everything, rows
@@ -161,3 +166,63 @@ async def test_only_ones_own_org_and_only_who_may(portal: House) -> None:
     await rebuilt(portal.person("olu"))
     notes = [row for row in await rows(portal, schema.audit) if row[4] == "org.rebuilt"]
     assert [(row[2], row[3]) for row in notes] == [("tidewater", "demo-olu")]
+
+
+# No room to fold in
+
+
+async def refused(portal: House) -> dict[str, Any]:
+    """What a rebuild is refused with; nothing is changed by it, and the store is well."""
+    before = await everything(portal)
+    portal.portal.store.outcomes()
+    answer = await portal.service().post(PATH, {"orgId": "tidewater", "reason": "rows were damaged"})
+    assert {each.reason for each in portal.portal.store.outcomes()} <= {None}
+    assert await everything(portal) == before
+    said: dict[str, Any] = answer.json()
+    return said
+
+
+async def test_where_no_folder_can_be_made_to_fold_in_that_is_said(
+    portal: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await damaged(portal)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    said = await refused(portal)
+    assert (said["status"], said["code"]) == (500, "setting_invalid")
+    assert str(tmp_path / "nowhere") in said["detail"]
+    assert "TMPDIR" in said["hint"]
+
+
+async def test_where_the_disk_to_fold_on_is_full_that_is_said(
+    portal: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await damaged(portal)
+
+    def full(path: Path) -> Store:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(portal.portal, "file_store", full)
+    said = await refused(portal)
+    assert (said["status"], said["code"]) == (507, "disk_full")
+    assert "No space left on device" in said["detail"]
+    assert tempfile.gettempdir() in said["detail"]
+
+
+async def test_where_the_disk_fills_while_it_is_folded_on_that_is_said_too(
+    portal: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await damaged(portal)
+
+    def filling(path: Path) -> Store:
+        store = SqliteStore(path)
+        with store.transaction(None) as tx:
+            # It takes nothing more.
+            tx._connection.exec_driver_sql("PRAGMA query_only=ON")  # type: ignore[attr-defined]
+        return store
+
+    monkeypatch.setattr(portal.portal, "file_store", filling)
+    left = shutil.disk_usage(tempfile.gettempdir())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: left._replace(free=0))
+    said = await refused(portal)
+    assert (said["status"], said["code"]) == (507, "disk_full")
+    assert tempfile.gettempdir() in said["detail"]
