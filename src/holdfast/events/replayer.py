@@ -73,6 +73,9 @@ class _Work(NamedTuple):
     place: str
     first: int
     head: int
+    epoch: int
+    """The applier's lease from before the job was read. An erasure takes that: what is in memory of rows it
+    took out is then never written, and the job is read anew."""
 
 
 class Replayer:
@@ -197,12 +200,13 @@ class Replayer:
         attempt = 0
         while not self._closing:
             try:
+                epoch = self._applier.epoch
                 found = await self._store.read(None, lambda tx: replay.next_of(tx, org))
                 if found is None:
                     return
                 job, place, first, head = found
                 tally = Tally(job.counts, job.sample, job.problems)
-                await self._job(_Work(job, tally, place, first, head))
+                await self._job(_Work(job, tally, place, first, head, epoch))
                 attempt = 0
             except (Unavailable, Corrupt) as out:
                 # What the store holds of the job is the truth: it is read anew.
@@ -256,12 +260,11 @@ class Replayer:
     async def _part(self, work: _Work) -> tuple[_Step, _Work]:
         """One part, one transaction; the job's place moves with what it changed."""
         job = work.job
-        epoch = self._applier.epoch
         most = self._most(work)
         entries = await asyncio.to_thread(self._entries, work, most)
 
         def part(tx: Tx) -> tuple[_Step, _Work]:
-            marks.require_lease(tx, epoch)
+            marks.require_lease(tx, work.epoch)
             if not replay.is_open(tx, job):
                 return _Step(open=False, ended=True, matched=0, changed=0), work
             step, after = self._apply(tx, work, entries, most)
@@ -277,13 +280,12 @@ class Replayer:
     async def _dry(self, work: _Work, stop: _Stop) -> None:
         """The whole job in one transaction, which is then undone."""
         job = work.job
-        epoch = self._applier.epoch
         fresh = work._replace(tally=Tally(replay.Counts(), [], []), place="")
         last = fresh
 
         def run(tx: Tx) -> None:
             nonlocal last
-            marks.require_lease(tx, epoch)
+            marks.require_lease(tx, work.epoch)
             ended = not replay.is_open(tx, job)
             while not ended and not stop.is_set():
                 most = self._most(last)
@@ -298,6 +300,7 @@ class Replayer:
             return  # it was cancelled, or the portal stops and begins it anew
 
         def keep(tx: Tx) -> None:
+            marks.require_lease(tx, work.epoch)
             if replay.is_open(tx, job):
                 replay.keep(tx, job, last.tally, "", 1.0)
 

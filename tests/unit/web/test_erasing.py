@@ -15,7 +15,7 @@ from httpx2 import Response
 
 from holdfast.core.errors import Unavailable
 from holdfast.core.tasks import end
-from holdfast.events import erasing
+from holdfast.events import erasing, replaying
 from holdfast.events.erasing import ErasureReceipt
 from holdfast.journal import erasing as in_files
 from holdfast.journal.record import Event
@@ -416,6 +416,32 @@ async def test_a_replay_of_somebody_else_stays_theirs_where_only_its_rows_name_t
     jobs = {each["id"]: each for each in (await portal.service().get(REPLAY)).json()["items"]}
     assert {each["request"]["userId"] for each in jobs.values()} == {"demo-ben"}
     assert (jobs[shown["id"]]["status"], jobs[waiting["id"]]["status"]) == ("done", "queued")
+
+
+@pytest.mark.parametrize("dry", [False, True])
+async def test_a_replay_that_runs_meanwhile_shows_nothing_of_the_person_afterwards(
+    portal: House, monkeypatch: pytest.MonkeyPatch, *, dry: bool
+) -> None:
+    await lost(portal, schema.progress)
+    monkeypatch.setattr(replaying, "CHUNK", 5)
+    did: list[Any] = []
+    store = portal.portal.store
+    run = store.run
+
+    async def run_and_erase(org: str | None, work: Any) -> Any:  # noqa: ANN401
+        try:
+            return await run(org, work)
+        finally:
+            if not did and getattr(work, "__name__", "") in ("part", "run"):
+                did.append(work)
+                await erased(portal)
+
+    await portal.service().post(REPLAY, wanted(dryRun=dry))
+    monkeypatch.setattr(store, "run", run_and_erase)
+    await portal.portal.replayer.drain()
+    (job,) = (await portal.service().get(REPLAY)).json()["items"]
+    assert (job["status"], did != []) == ("done", True)
+    assert "demo-ada" not in repr(await rows(portal, schema.replay_jobs))
 
 
 async def test_a_replay_brings_nothing_of_the_person_back(portal: House) -> None:
