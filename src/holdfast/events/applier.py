@@ -79,8 +79,7 @@ class Applier:
         """By how many positions the store was ahead of the journal at start; None until that is known.
 
         It is never ahead of a journal that is its own: this one was put back from an older copy."""
-        self.moved_at_s = clock.now_s()
-        """When a cursor last moved or was found at the head."""
+        self._moved_at_s: dict[str, float] = dict.fromkeys(LANES, clock.now_s())
 
     def listen(self, told: Told) -> None:
         """Call `told` on the loop after each batch."""
@@ -112,6 +111,11 @@ class Applier:
     def caught_up(self) -> bool:
         """Whether everything that was in the journal at start has been applied."""
         return all(self.cursor(lane) >= self._start_head for lane in LANES)
+
+    @property
+    def moved_at_s(self) -> float:
+        """When the cursor that stands longest last moved or was found at the head."""
+        return min(self._moved_at_s.values())
 
     def cursor(self, lane: str) -> int:
         """The position a lane has finished."""
@@ -251,7 +255,7 @@ class Applier:
         self._backlog.reading(lane, found.records[0].received_at if found.records else None)
         if not found.records:
             self._cursors[lane] = found.through
-            self.moved_at_s = self._clock.now_s()
+            self._moved_at_s[lane] = self._clock.now_s()
             if found.through > after:
                 self._tell_moved()
             if found.through - self._stored.get(lane, 0) > SCANNED_PAST:
@@ -272,7 +276,7 @@ class Applier:
             return False
         self.stopped.pop(lane, None)
         self._cursors[lane] = self._stored[lane] = outcome.through
-        self.moved_at_s = self._clock.now_s()
+        self._moved_at_s[lane] = self._clock.now_s()
         self._tell_moved()
         self.tell(outcome)
         dead = sum(count[2] for count in outcome.counts.values())

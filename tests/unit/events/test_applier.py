@@ -243,6 +243,34 @@ async def test_a_fault_of_its_own_is_loud_and_does_not_end_it(
     assert tallied(store) == (1, 0, 0)
 
 
+@pytest.mark.parametrize("lane", ["admin", "analytics"])
+async def test_a_lane_that_can_not_be_read_is_not_hidden_by_one_with_nothing_to_do(
+    store: SqliteStore,
+    journal: MemoryJournal,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    lane: str,
+) -> None:
+    one, _ = applier(journal, store, clock)
+    await one.drain()
+    read = journal.read
+
+    def broken(after: int, limit: int, wanted: str | None = None) -> Slice:
+        if wanted == lane:
+            raise OSError(5, "Input/output error")
+        return read(after, limit, wanted)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "read", broken)
+        for _ in range(3):
+            clock.advance(10.0)
+            with pytest.raises(OSError, match="Input/output"):
+                await one.turn()
+        assert clock.now_s() - one.moved_at_s == pytest.approx(30.0)
+    await one.drain()
+    assert one.moved_at_s == clock.now_s()
+
+
 async def test_while_a_crowd_sends_it_rests_for_its_reading_too(
     store: SqliteStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
