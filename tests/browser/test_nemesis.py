@@ -39,14 +39,15 @@ def known_of(event: str, promises: Promises, portal: Served, org: str) -> str:
     )
 
 
-def account_for(learner: Learner, portal: Served, org: str, deleted: set[int]) -> str:
-    """Place every event that a page called saved, and say where they are. `deleted`: whole generations."""
+def account_for(learner: Learner, portal: Served, org: str, nemesis: Nemesis) -> str:
+    """Place every event that a page called saved, and say where they are."""
     settled(portal, org)
     promises = learner.promises
     verdict = judge(promises, portal.data, org)
     lost = verdict.reported_lost - verdict.applied - verdict.undeliverable
     # A loss that no fault explains is one, however honestly it is told.
-    wrong = verdict.vanished | {each for each in lost if promises.saved[each].generation not in deleted}
+    unexplained = {each for each in lost if not nemesis.took(learner.who, promises.saved[each])}
+    wrong = verdict.vanished | unexplained
     told = {(each["generation"], first, last) for each in promises.losses for first, last in each["missing"]}
     known = {
         (g, first, last) for g, all_of in books(portal.data, org).missing.items() for first, last in all_of
@@ -74,7 +75,7 @@ def one_run(seed: int, folder: Path, chromium: str, scripts: dict[str, bytes]) -
                 nemesis.run(FOR_S)
                 ada, cleo = (nemesis.learners[who] for who in ("ada", "cleo"))
                 said = [
-                    account_for(learner, portal, org, nemesis.deleted.get(learner.who, set()))
+                    account_for(learner, portal, org, nemesis)
                     for learner, org in ((ada, "tidewater"), (cleo, "highland"))
                 ]
                 with portal.client("olu") as operator:
