@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import wave
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from holdfast.learning.demo import PASSWORD
+from tests.browser.admin import BEN, choose_course, go
 from tests.browser.builds import build, deploy, name_of
 from tests.browser.conftest import Chromes
 from tests.browser.learner import (
@@ -253,6 +255,53 @@ def test_no_tab_reloads_while_something_is_being_sent_and_it_arrives_once(
         assert len(seen) == 1
         served.url = direct
     assert len(journal_lines(served, "lesson.completed")) == 1
+
+
+def test_no_tab_reloads_over_what_somebody_typed_into_a_form_and_has_not_sent(
+    context: BrowserContext, served: Served, second: Path
+) -> None:
+    page = context.new_page()
+    sign_in(page, served, BEN)
+    controlled(page)
+    page.get_by_role("link", name="Reading the tide").click()
+    description = page.get_by_role("textbox", name="Description")
+    words = f"{description.input_value()} And more."
+    description.fill(words)
+    seen = loads(page)
+    update(page, served, second)
+    page.get_by_role("button", name="Use it now").click()
+    waits = page.get_by_text("and what you typed is sent or cleared")
+    expect(waits).to_be_visible()
+    page.wait_for_timeout(1_500)
+    assert seen == []
+    expect(description).to_have_value(words)
+    page.get_by_role("button", name="Save", exact=True).click()
+    until(lambda: build_of(page) == name_of(second))
+    expect(description).to_have_value(words)
+    assert len(seen) == 1
+
+
+def test_an_assignment_in_the_making_is_there_again_in_the_new_version(
+    context: BrowserContext, served: Served, second: Path
+) -> None:
+    page = context.new_page()
+    sign_in(page, served, BEN)
+    controlled(page)
+    go(page, "Assign")
+    choose_course(page, "Reading the tide")
+    # What is only searched for holds nothing up.
+    page.get_by_label("Search by name or e-mail").fill("ada")
+    page.get_by_label("Only those who do not have the course yet").uncheck()
+    page.get_by_role("checkbox", name=re.compile("^Ada")).check()
+    page.get_by_label(re.compile("^Due on")).fill("2031-12-24")
+    page.get_by_label(re.compile("^Note")).fill("Soon")
+    update(page, served, second)
+    page.get_by_role("button", name="Use it now").click()
+    until(lambda: build_of(page) == name_of(second))
+    expect(page.get_by_text("1 person is chosen.")).to_be_visible()
+    expect(page.get_by_label(re.compile("^Due on"))).to_have_value("2031-12-24")
+    expect(page.get_by_label(re.compile("^Note"))).to_have_value("Soon")
+    expect(page.get_by_role("combobox", name="Course", exact=True)).to_have_value("reading-the-tide")
 
 
 def test_without_any_worker_the_new_version_is_offered_too(

@@ -34,7 +34,7 @@ function UpdateToast({ portal }: { portal: Portal }) {
         <div class="toast">
           <p>
             {state.waits
-              ? "The new version comes as soon as what you did is safe…"
+              ? "The new version comes as soon as what you did is safe and what you typed is sent or cleared…"
               : "The new version is coming…"}
           </p>
         </div>

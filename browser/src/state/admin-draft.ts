@@ -23,6 +23,30 @@ export const EMPTY_DRAFT: AssignDraft = { courseId: "", chosen: new Map(), dueDa
 
 export const LONGEST_NOTE = 500;
 
+/** The draft as a page keeps it over a reload. `mark`: whose it is. */
+export interface KeptDraft extends Omit<AssignDraft, "chosen"> {
+  readonly mark: string;
+  readonly chosen: readonly Chosen[];
+}
+
+export const keptOf = (mark: string, draft: AssignDraft): KeptDraft => ({
+  ...draft,
+  mark,
+  chosen: [...draft.chosen.values()],
+});
+
+/** What a page of another version kept, or one of somebody else, must not come into this one. */
+export function draftIn(value: unknown, mark: string): AssignDraft {
+  const kept = value as Partial<KeptDraft> | null | undefined;
+  if (kept?.mark !== mark || !Array.isArray(kept.chosen)) return EMPTY_DRAFT;
+  const { courseId, dueDay, note } = kept;
+  if (typeof courseId !== "string" || typeof dueDay !== "string" || typeof note !== "string") {
+    return EMPTY_DRAFT;
+  }
+  const people = kept.chosen.filter((one) => typeof one?.id === "string");
+  return choose({ ...EMPTY_DRAFT, courseId, dueDay, note }, people);
+}
+
 export function choose(draft: AssignDraft, people: readonly Chosen[]): AssignDraft {
   const chosen = new Map(draft.chosen);
   for (const { id, name, email, active } of people) chosen.set(id, { id, name, email, active });

@@ -1,9 +1,16 @@
+import { signal } from "@preact/signals";
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../core/clock";
 import type { Health } from "../wire/shapes";
-import { bulkHold, takeAwayHold } from "./admin";
+import { adminOf, bulkHold, takeAwayHold } from "./admin";
 import { everyDay } from "./admin-days";
 import { assignedOf, choose, dueAtOf, EMPTY_DRAFT, faultsOf, leaveOut } from "./admin-draft";
 import { MOST_LEARNERS } from "./admin-list";
+import { type Keep, keepIn } from "./keep";
+import type { Portal } from "./portal";
+import { ADA, CAL, storageOf } from "./rig";
+import { createScreen } from "./screen";
+import { markOf } from "./session";
 
 const health = (backlog: number, warnAt = 50): Health => ({
   status: "ok",
@@ -71,6 +78,54 @@ describe("an assignment in the making", () => {
     );
     expect(dueAtOf("")).toBeUndefined();
     expect(dueAtOf("nonsense")).toBeUndefined();
+  });
+});
+
+describe("an assignment in the making when a new version comes", () => {
+  const tab = (): Keep => {
+    const { storage } = storageOf();
+    return keepIn(() => storage);
+  };
+  /** A page of this tab; what it takes down before an update, the next one finds. */
+  const page = (tabKeep: Keep) => {
+    const screen = createScreen(tabKeep, () => "/admin/assign");
+    const outbox = {
+      entries: signal([]),
+      ready: signal(true),
+      status: signal({ backlog: 0 }),
+      add: () => "",
+    };
+    const health = { service: signal({}) };
+    const portal = { wire: {}, outbox, health, clock: systemClock, installed: { screen } };
+    return { screen, admin: (owner = ADA) => adminOf(portal as unknown as Portal, owner) };
+  };
+  const chosen = { courseId: "git", dueDay: "2031-12-24", note: "soon" };
+
+  it("is there again, with everybody who was chosen", () => {
+    const keep = tab();
+    const before = page(keep);
+    before.admin().draft.value = choose({ ...EMPTY_DRAFT, ...chosen }, [person("a"), person("b")]);
+    before.screen.save();
+    const { draft } = page(keep).admin();
+    expect(draft.value).toEqual(choose({ ...EMPTY_DRAFT, ...chosen }, [person("a"), person("b")]));
+  });
+
+  it("is given to nobody else who signs in", () => {
+    const keep = tab();
+    const before = page(keep);
+    before.admin().draft.value = choose(EMPTY_DRAFT, [person("a")]);
+    before.screen.save();
+    expect(page(keep).admin(CAL).draft.value).toEqual(EMPTY_DRAFT);
+  });
+
+  it("is begun anew where what another version wrote can't be read", () => {
+    for (const kept of [null, 1, {}, { mark: markOf(ADA), chosen: [null, { id: 3 }] }]) {
+      const keep = tab();
+      const before = page(keep);
+      before.screen.rememberScreen("assign", () => kept);
+      before.screen.save();
+      expect(page(keep).admin().draft.value).toEqual(EMPTY_DRAFT);
+    }
   });
 });
 

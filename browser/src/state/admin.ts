@@ -4,7 +4,7 @@ import type { Status } from "../outbox/port";
 import { type AdminCalls, createAdminCalls } from "../wire/admin";
 import type { Degradation, Health } from "../wire/shapes";
 import { type AssigningState, followAssigning } from "./admin-assigning";
-import { type AssignDraft, EMPTY_DRAFT } from "./admin-draft";
+import { type AssignDraft, draftIn, EMPTY_DRAFT, keptOf } from "./admin-draft";
 import { largestBacklog } from "./backlog";
 import { keepIn } from "./keep";
 import type { Portal } from "./portal";
@@ -19,7 +19,7 @@ export interface Admin {
   readonly bulkHold: ReadonlySignal<string | undefined>;
   /** What is lost while nothing may be taken away, because nobody could see what that did. */
   readonly takeAwayHold: ReadonlySignal<Degradation | undefined>;
-  /** The assignment being made; it outlives a look at another page. */
+  /** The assignment being made; it outlives a look at another page, and a new version. */
   readonly draft: { value: AssignDraft };
 }
 
@@ -35,9 +35,14 @@ export function adminOf(portal: Portal, owner: Owner): Admin {
   return admin;
 }
 
-function createAdmin({ wire, outbox, health, clock }: Portal, owner: Owner): Admin {
+function createAdmin({ wire, outbox, health, clock, installed }: Portal, owner: Owner): Admin {
   const calls = createAdminCalls(wire);
   const applied = signal(0);
+  const mark = markOf(owner);
+  const draft = signal(draftIn(installed.screen.restored("assign"), mark));
+  installed.screen.rememberScreen("assign", () =>
+    draft.peek() === EMPTY_DRAFT ? undefined : keptOf(mark, draft.peek()),
+  );
   return {
     calls,
     applied,
@@ -53,7 +58,7 @@ function createAdmin({ wire, outbox, health, clock }: Portal, owner: Owner): Adm
     }),
     bulkHold: computed(() => bulkHold(outbox.status.value, health.service.value.health)),
     takeAwayHold: computed(() => takeAwayHold(health.service.value.health)),
-    draft: signal(EMPTY_DRAFT),
+    draft,
   };
 }
 

@@ -13,7 +13,7 @@ import { createOfflineCourses } from "./offline-courses";
 import type { OutboxState } from "./outbox";
 import type { Reads } from "./reads";
 import { createScreen } from "./screen";
-import { isPlaying, keepPlace } from "./screen-place";
+import { isPlaying, isTyping, keepPlace } from "./screen-place";
 import type { SessionKeeper } from "./session";
 import { createUpdate, type Message } from "./update";
 import { createWorkerSide } from "./worker";
@@ -51,6 +51,7 @@ export function createInstalled(parts: InstalledParts) {
   const screen = createScreen(tabKeep, () => window?.location.pathname ?? "");
   if (window && document) keepPlace(screen, window, document, clock);
 
+  const isUnsent = () => session.isChanging() || (document !== undefined && isTyping(document));
   const update = createUpdate({
     build,
     clock,
@@ -58,9 +59,11 @@ export function createInstalled(parts: InstalledParts) {
     channel,
     tabKeep,
     sending: () => isSendingHere(outbox),
-    atRisk: () => outbox.atRisk.peek() > 0,
+    atRisk: () => outbox.atRisk.peek() > 0 || isUnsent(),
     idle: () =>
-      !(document && isPlaying(document)) && (isHidden() || clock.elapsed() - touchedAtMs > UNTOUCHED_MS),
+      !isUnsent() &&
+      !(document && isPlaying(document)) &&
+      (isHidden() || clock.elapsed() - touchedAtMs > UNTOUCHED_MS),
     saveScreen: screen.save,
     reload: () => window?.location.reload(),
   });

@@ -1,4 +1,4 @@
-/** Where a reader stood: how far down, and how far into a film or a recording. */
+/** Where a reader stood: how far down, and how far into a film or a recording; and whether somebody is typing. */
 import type { Clock } from "../core/clock";
 import type { Screen } from "./screen";
 
@@ -13,6 +13,15 @@ const playersOn = (document: Document) => [
 
 /** Somebody may listen without looking or touching anything. */
 export const isPlaying = (document: Document): boolean => playersOn(document).some(({ paused }) => !paused);
+
+/**
+ * A form of the staff's that was begun and not sent is in the page only: a reload would lose it. What is
+ * searched for is no loss, and neither is a text that stands as the server, or the draft, has it.
+ */
+export const isTyping = (document: Document): boolean =>
+  [...document.querySelectorAll<HTMLInputElement>(".admin :read-write:not([type=search])")].some(
+    ({ value, defaultValue }) => value !== defaultValue,
+  );
 
 export function keepPlace(screen: Screen, window: Window, document: Document, clock: Clock): void {
   const players = () => playersOn(document);

@@ -72,6 +72,8 @@ export function createSession(calls: SessionCalls, keep: Keep, clock: Clock) {
   let turn = 0;
   /** Sign-in and sign-out both set the cookie, so that one waits for the other. */
   let lastOfCookie: Promise<unknown> = Promise.resolve();
+  /** How many changes are on their way straight to the server. */
+  let changing = 0;
 
   const session = computed(() => ("session" in state.value ? state.value.session : undefined));
   const owner = steady(() => {
@@ -139,11 +141,16 @@ export function createSession(calls: SessionCalls, keep: Keep, clock: Clock) {
    */
   async function change<T>(send: () => Promise<Answer<T>>): Promise<Answer<T>> {
     const who = owner.peek();
-    const answer = await send();
-    if (answer.ok || answer.problem.code !== "csrf_refused") return answer;
-    await ask();
-    // The cookie may be somebody else's by now: nothing is done in their name.
-    return sameOwner(who, owner.peek()) ? send() : answer;
+    changing += 1;
+    try {
+      const answer = await send();
+      if (answer.ok || answer.problem.code !== "csrf_refused") return answer;
+      await ask();
+      // The cookie may be somebody else's by now: nothing is done in their name.
+      return sameOwner(who, owner.peek()) ? await send() : answer;
+    } finally {
+      changing -= 1;
+    }
   }
 
   /** Goes on with the last known person, where nothing better is known. */
@@ -210,6 +217,8 @@ export function createSession(calls: SessionCalls, keep: Keep, clock: Clock) {
     ask: (): Promise<Problem | undefined> => ask(),
     expire,
     change,
+    /** Whether a change is on its way: a reload would cut it off. */
+    isChanging: (): boolean => changing > 0,
 
     /** Whether the server has something to be asked: who is here, or to end what was ended here. */
     unsettled: (): boolean => {

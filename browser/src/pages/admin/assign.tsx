@@ -110,6 +110,8 @@ export function AssignPage() {
             <input
               type="date"
               value={dueDay}
+              // As the draft has it: nothing that a new version would have to wait for.
+              defaultValue={dueDay}
               onInput={(event) => set({ dueDay: event.currentTarget.value })}
             />
           </label>
@@ -119,6 +121,7 @@ export function AssignPage() {
               type="text"
               maxLength={LONGEST_NOTE}
               value={note}
+              defaultValue={note}
               onInput={(event) => set({ note: event.currentTarget.value })}
             />
           </label>

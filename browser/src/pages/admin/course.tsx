@@ -100,6 +100,7 @@ function Change({ course, onChanged }: { course: CourseRow; onChanged: () => voi
             required
             maxLength={200}
             value={title}
+            defaultValue={course.title}
             onInput={(event) => setTitle(event.currentTarget.value)}
           />
         </label>
@@ -109,6 +110,7 @@ function Change({ course, onChanged }: { course: CourseRow; onChanged: () => voi
             rows={4}
             maxLength={2000}
             value={description}
+            defaultValue={course.description}
             onInput={(event) => setDescription(event.currentTarget.value)}
           />
         </label>

@@ -75,6 +75,7 @@ export function PersonDialog(props: {
             maxLength={200}
             autocomplete="off"
             value={name}
+            defaultValue={person?.name ?? ""}
             onInput={(event) => setName(event.currentTarget.value)}
           />
         </label>
