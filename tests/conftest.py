@@ -1,11 +1,30 @@
 """What every test shares."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 
 from tests.chromium import Gate, find_chromium, find_firefox, find_webkit, gate
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loggers_are_made_anew() -> Iterator[None]:
+    """A logger that a command's test used first would keep that command's settings for good.
+
+    A later test in the same process that listens to it would hear nothing.
+    """
+    real = structlog.configure
+
+    def configure(**settings: Any) -> None:  # noqa: ANN401 - structlog's own
+        real(**{**settings, "cache_logger_on_first_use": False})
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(structlog, "configure", configure)
+        yield
 
 
 @pytest.fixture(scope="session")
