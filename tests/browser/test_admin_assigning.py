@@ -25,6 +25,7 @@ from tests.browser.admin import (
 )
 from tests.browser.learner import journal_lines, reads_without_a_network, sign_out
 from tests.served import Served, completed, until
+from tests.unit.web.test_store_out import set_aside
 
 pytestmark = pytest.mark.browser
 
@@ -110,6 +111,22 @@ def test_people_of_a_file_are_assigned_and_unknown_lines_are_named(ben: Page, se
         expect(table.get_by_role("row", name=re.compile(f"^{line} {who} nobody of this"))).to_be_visible()
     assign_now(ben)
     expect(newest_act(ben)).to_contain_text("Assigned to 2, 0 had it already, 0 refused.")
+
+
+def test_a_file_whose_people_could_not_be_looked_up_is_looked_up_once_the_store_is_back(
+    ben: Page, served: Served
+) -> None:
+    enrol(served, 2)
+    go(ben, "Assign")
+    choose_course(ben, "Reading the tide")
+    ben.get_by_label("By a file").check()
+    with set_aside(served.data, lambda _: None):
+        ben.get_by_label("People as a CSV file").set_input_files(
+            a_file("class.csv", "pia-000@x.example\npia-001@x.example\n")
+        )
+        expect(ben.get_by_text("class.csv stays open here and is looked up")).to_be_visible()
+        expect(ben.locator(".banner")).to_contain_text("What is lost, and what still works")
+    expect(ben.get_by_text("class.csv: 2 people are chosen, no line is left out.")).to_be_visible()
 
 
 def test_assigning_without_a_network_tells_the_truth_at_each_moment_and_happens_once(

@@ -24,7 +24,7 @@ interface Opened {
  * here, and is looked up when the server answers again.
  */
 export function ChooseByFile() {
-  const { calls, draft } = useAdmin();
+  const { calls, draft, takeAwayHold } = useAdmin();
   const { health } = usePortal();
   const { busy, problem, send, clear } = useChange<PeopleFound>();
   const [opened, setOpened] = useState<Opened>();
@@ -58,10 +58,11 @@ export function ChooseByFile() {
     draft.value = choose(draft.value, result.people);
   }
 
-  const reached = health.service.value.reach === "reached";
+  // A portal that answers may have lost its store, and says when it has it back.
+  const answers = health.service.value.reach === "reached" && takeAwayHold.value === undefined;
   useEffect(() => {
-    if (reached && opened && problem && problem.family !== "refused") void lookUp(opened);
-  }, [reached]);
+    if (answers && opened && problem && problem.family !== "refused") void lookUp(opened);
+  }, [answers]);
 
   return (
     <>
