@@ -136,6 +136,15 @@ async def test_closed_in_one_org_a_person_works_on_in_the_other(portal: House) -
     assert [one["status"] for one in sent.json()["receipts"]] == ["forbidden", "accepted"]
 
 
+async def test_who_is_added_to_another_org_is_no_stranger_there_from_then_on(portal: House) -> None:
+    members = portal.portal.members
+    assert not await out(await sign_in(portal, "cleo"))
+    assert members.left("demo-cleo", "tidewater")
+    added = {"email": EMAILS["cleo"], "name": "Cleo", "roles": ["learner"]}
+    assert (await portal.person("ben").post("/api/admin/users", added)).status_code == 201
+    assert not members.left("demo-cleo", "tidewater")
+
+
 async def test_a_role_that_was_taken_away_is_gone_at_once(portal: House) -> None:
     ben, ada = portal.person("ben"), await sign_in(portal, "ada")
     for roles, status in ((["admin"], 200), (["learner"], 403)):

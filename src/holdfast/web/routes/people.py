@@ -115,6 +115,8 @@ async def create(ask: Ask) -> Person:
         person = people.create_user(
             tx, org, email=body.email, name=body.name, roles=body.roles, password_hash=hashed
         )
+        # Who is a member elsewhere may be here already, and is one from now on.
+        ask.portal.members.learn(tx, person.id)
         note_for(tx, org, actor, "person.added", person.id, {"roles": person.roles})
         return person
 
