@@ -288,6 +288,11 @@ def end(tx: Tx, org: str, job_id: str, status: Status, now: str, why: str | None
     return tx.run(change.values(**values)) == 1
 
 
+def cancelled_by(actor: str) -> str:
+    """Why a job ended that somebody cancelled. Erasing them takes it out again."""
+    return f"by {actor}"
+
+
 def _this(statement: Any, org: str | None, job_id: str) -> Any:  # noqa: ANN401 - select or update
     statement = statement.where(_jobs.c.id == job_id)
     return statement if org is None else statement.where(_jobs.c.org_id == org)

@@ -142,7 +142,7 @@ class Replayer:
         now = self._now()
 
         def work(tx: Tx) -> Job:
-            if replay.end(tx, job.org_id, job.id, "cancelled", now, f"by {actor}"):
+            if replay.end(tx, job.org_id, job.id, "cancelled", now, replay.cancelled_by(actor)):
                 self._note(tx, job.org_id, actor, "replay.cancelled", job.id, {})
             return replay.find(tx, job.org_id, job.id)
 

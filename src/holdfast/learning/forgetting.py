@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Table, delete, select, update
 
+from holdfast.events.replay import cancelled_by
 from holdfast.store.port import Tx
 from holdfast.store.schema import (
     activity,
@@ -86,8 +87,13 @@ def forget(tx: Tx, org: str, user: str) -> dict[str, int]:
     mine = (letters.c.org_id == org) & (letters.c.user_id == user)
     blank = {"user_id": "", "record": b"{}", "corrected": None, "reason": "erased", "status": "discarded"}
     _note(counts, letters, tx.run(update(letters).where(mine).values(**blank)))
-    for column in (assignments.c.assigned_by, letters.c.settled_by, replay_jobs.c.asked_by):
-        by = (column.table.c.org_id == org) & (column == user)
+    for column, said in (
+        (assignments.c.assigned_by, user),
+        (letters.c.settled_by, user),
+        (replay_jobs.c.asked_by, user),
+        (replay_jobs.c.why, cancelled_by(user)),
+    ):
+        by = (column.table.c.org_id == org) & (column == said)
         tx.run(update(column.table).where(by).values(**{column.name: ""}))
     _forget_refusals(tx, org, user, counts)
     for column in (audit.c.actor_id, audit.c.subject):

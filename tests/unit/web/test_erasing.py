@@ -418,6 +418,15 @@ async def test_a_replay_of_somebody_else_stays_theirs_where_only_its_rows_name_t
     assert (jobs[shown["id"]]["status"], jobs[waiting["id"]]["status"]) == ("done", "queued")
 
 
+async def test_who_cancelled_a_replay_is_not_named_there_once_they_are_erased(portal: House) -> None:
+    job = wanted(userId="demo-ben")
+    await portal.service().post(REPLAY, job)
+    await portal.portal.replayer.cancel("tidewater", job["id"], "demo-ada")
+    assert "demo-ada" in repr(await rows(portal, schema.replay_jobs))
+    await erased(portal)
+    assert "demo-ada" not in repr(await rows(portal, schema.replay_jobs))
+
+
 @pytest.mark.parametrize("dry", [False, True])
 async def test_a_replay_that_runs_meanwhile_shows_nothing_of_the_person_afterwards(
     portal: House, monkeypatch: pytest.MonkeyPatch, *, dry: bool
