@@ -333,8 +333,8 @@ class Nemesis:
             origin=self.proxy.url,
             storageTypes="indexeddb",
         )
-        # Seen once on a busy machine: the browser closed a database, let a page open it anew and keep an event
-        # there, and deleted that too. What was kept by now may be told of a little later.
+        # Seen once on a busy machine: the browser closed a database, let a page open it anew and keep an
+        # event there, and deleted that too. What was kept by now may be told of a little later.
         time.sleep(0.5)
         for who, learner in self.learners.items():
             begun = self.overtaken.setdefault(who, {})
