@@ -6,19 +6,18 @@ journal is never older than its store, and a portal that is started on it catche
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 
 from holdfast import __version__
 from holdfast.core.clock import SystemClock, rfc3339
 from holdfast.core.errors import Conflict, Corrupt, Rejected
-from holdfast.journal import archive, segment
+from holdfast.journal import archive
 from holdfast.journal.reader import Place
 from holdfast.journal.recovery import look
 from holdfast.settings import Settings
@@ -124,7 +123,8 @@ def put_back(copy: Path, to: Path) -> Backup:
 def _copy_segment(logs: Path, place: Place, to: Path) -> None:
     """Copy a segment, which may have been sealed or archived meanwhile. Raises Corrupt."""
     to.parent.mkdir(exist_ok=True)
-    with _opened(logs, place) as read, to.open("wb") as write:
+    fd = archive.opened(logs, place.path, place.first, place.last)
+    with os.fdopen(fd, "rb") as read, to.open("wb") as write:
         left = place.end_bytes
         while left > 0:
             part = read.read(min(_CHUNK, left))
@@ -132,19 +132,6 @@ def _copy_segment(logs: Path, place: Place, to: Path) -> None:
                 raise Corrupt(f"{to.name} ends before its last commit")
             write.write(part)
             left -= len(part)
-
-
-def _opened(logs: Path, place: Place) -> BinaryIO:
-    """A segment's file, to be read, wherever it lies by now. Raises Corrupt `archive_away`."""
-    with contextlib.suppress(FileNotFoundError):
-        file = place.path.open("rb")
-        header = segment.parse_header(file.readline(4096).rstrip(b"\n"))
-        if header is None or header.first == place.first:
-            file.seek(0)
-            return file
-        file.close()
-    # It was sealed or archived since: the active name passes from one segment to the next.
-    return archive.whereabouts(logs, place.first, place.last).open("rb")
 
 
 def _folders(root: Path) -> list[Path]:

@@ -8,6 +8,7 @@ archive is away; who asks for an event that is in there is told, and nobody gets
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +80,21 @@ def whereabouts(folder: Path, first: int, last: int) -> Path:
         code="archive_away",
         hint=f"Mount the archive's volume at {FOLDER}/ in the journal's folder, or copy the file back.",
     )
+
+
+def opened(folder: Path, path: Path, first: int, last: int) -> int:
+    """A segment's file, to be read by whoever closes it: at a path, or where it was sealed or archived since.
+
+    The active name passes from one segment to the next, so that what is there may be another one's. Raises
+    Corrupt `archive_away`.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        header = segment.parse_header(os.pread(fd, 1024, 0).partition(b"\n")[0])
+        if header is None or header.first == first:
+            return fd
+        os.close(fd)
+    return os.open(whereabouts(folder, first, last), os.O_RDONLY | os.O_CLOEXEC)
 
 
 def tidy(folder: Path, disk: Disk) -> None:

@@ -53,17 +53,11 @@ class _File:
 
     __slots__ = ("fd",)
 
-    def __init__(self, path: Path) -> None:
-        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
 
     def __del__(self) -> None:
-        if hasattr(self, "fd"):
-            os.close(self.fd)
-
-    def begins_elsewhere(self, place: Place) -> bool:
-        """Whether this is another segment's file: the active name passes from one to the next."""
-        header = segment.parse_header(os.pread(self.fd, 1024, 0).partition(b"\n")[0])
-        return header is not None and header.first != place.first
+        os.close(self.fd)
 
 
 class Reader:
@@ -284,14 +278,9 @@ class Reader:
                 del self._files[next(iter(self._files))]
             # Another path than the caller may know: the writer seals, and segments are archived, meanwhile.
             path = next((each.path for each in self._places if each.first == place.first), place.path)
-            try:
-                file = _File(path)
-            except FileNotFoundError:
-                file = None
-            if file is None or file.begins_elsewhere(place):
-                # The writer has just given it its sealed name, and is about to say so.
-                file = _File(archive.whereabouts(self._folder, place.first, place.last))
-            self._files[place.first] = file
+            file = self._files[place.first] = _File(
+                archive.opened(self._folder, path, place.first, place.last)
+            )
         return file
 
 
