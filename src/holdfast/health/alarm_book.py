@@ -11,7 +11,7 @@ import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -47,6 +47,15 @@ class _Line(msgspec.Struct, rename="camel"):
     told: _Told | None = None
 
 
+class _Waiting(NamedTuple):
+    """An entry that somebody is still to be told of."""
+
+    entry: Entry
+    asked: set[str]
+    """Whom it is for, told or not."""
+    owed: set[str]
+
+
 class AlarmBook:
     """Entries that wait for their receivers, per receiver in order. Raises OSError where the disk fails."""
 
@@ -58,10 +67,7 @@ class AlarmBook:
         """
         self._path = folder / NAME
         self._receivers = tuple(receivers)
-        self._entries: dict[int, Entry] = {}
-        self._asked: dict[int, set[str]] = {}
-        """Id -> whom the entry is for, told or not; as long as somebody is to be told."""
-        self._owed: dict[int, set[str]] = {}
+        self._waiting: dict[int, _Waiting] = {}
         self.open: dict[str, Entry] = {}
         """Key -> the trigger that no resolve followed."""
         self._lines = 0
@@ -91,9 +97,7 @@ class AlarmBook:
         self._next = max(self._next, entry.id + 1)
         asked = set(to)
         if asked:
-            self._entries[entry.id] = entry
-            self._asked[entry.id] = asked
-            self._owed[entry.id] = set(asked)
+            self._waiting[entry.id] = _Waiting(entry, asked, set(asked))
         if entry.act == "trigger":
             self.open[entry.key] = entry
         else:
@@ -102,11 +106,9 @@ class AlarmBook:
     def _hand_over(self) -> None:
         """What those that are gone were not told is for those that are new; with nobody new, for nobody."""
         present = set(self._receivers)
-        for entry_id in list(self._owed):
-            asked, owed = self._asked[entry_id], self._owed[entry_id]
+        for entry_id, (entry, asked, owed) in list(self._waiting.items()):
             heirs = set() if owed <= present else present - asked
-            self._asked[entry_id] = (asked & present) | heirs
-            self._owed[entry_id] = (owed & present) | heirs
+            self._waiting[entry_id] = _Waiting(entry, (asked & present) | heirs, (owed & present) | heirs)
             self._drop_if_told(entry_id)
 
     def add(self, **fields: str) -> Entry:
@@ -120,7 +122,7 @@ class AlarmBook:
 
     def next_for(self, receiver: str) -> Entry | None:
         """The oldest thing a receiver was not told."""
-        return next((self._entries[one] for one in sorted(self._owed) if receiver in self._owed[one]), None)
+        return next((one.entry for _, one in sorted(self._waiting.items()) if receiver in one.owed), None)
 
     def told(self, entry: Entry, receiver: str) -> None:
         """A receiver has taken it, or never will."""
@@ -133,19 +135,19 @@ class AlarmBook:
             self._rewrite()
 
     def _settle(self, entry_id: int, receiver: str) -> None:
-        if entry_id in self._owed:
-            self._asked[entry_id].add(receiver)
-            self._owed[entry_id].discard(receiver)
+        if entry_id in self._waiting:
+            self._waiting[entry_id].asked.add(receiver)
+            self._waiting[entry_id].owed.discard(receiver)
             self._drop_if_told(entry_id)
 
     def _drop_if_told(self, entry_id: int) -> None:
-        if not self._owed[entry_id]:
-            del self._owed[entry_id], self._asked[entry_id], self._entries[entry_id]
+        if not self._waiting[entry_id].owed:
+            del self._waiting[entry_id]
 
     @property
     def waiting(self) -> int:
         """How many tellings are still to be done."""
-        return sum(map(len, self._owed.values()))
+        return sum(len(one.owed) for one in self._waiting.values())
 
     def _append(self, line: _Line) -> None:
         # The line before it may be torn: an earlier life's last, or one that failed.
@@ -164,13 +166,13 @@ class AlarmBook:
 
     def _rewrite(self) -> None:
         """Only what still counts: open triggers and what is owed. Written beside, then put in place."""
-        kept = {each.id: each for each in self.open.values()} | self._entries
+        told = {each.id: _Waiting(each, set(), set()) for each in self.open.values()}
+        kept = told | self._waiting
         if not kept and not self._path.exists():
             return
         lines = []
-        for entry_id in sorted(kept):
-            asked, owed = self._asked.get(entry_id, set()), self._owed.get(entry_id, set())
-            lines.append(_encode(_Line(entry=kept[entry_id], to=tuple(sorted(asked)))))
+        for entry_id, (entry, asked, owed) in sorted(kept.items()):
+            lines.append(_encode(_Line(entry=entry, to=tuple(sorted(asked)))))
             lines += [_encode(_Line(told=_Told(entry_id, each))) for each in sorted(asked - owed)]
         beside = self._path.with_suffix(".new")
         with beside.open("wb") as file:
