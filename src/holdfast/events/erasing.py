@@ -256,6 +256,7 @@ class Eraser:
 
     async def _overwritten(self) -> None:
         store: Any = self._store
+        # Not afterwards: another erasure may end meanwhile.
         self._may_stand = False
         try:
             if hasattr(store, "overwritten"):
