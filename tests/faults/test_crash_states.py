@@ -133,6 +133,21 @@ async def test_whatever_a_crash_leaves_what_was_synced_is_read(
     assert number > 100
 
 
+async def started_on(
+    crash: Crash, folder: Path, more: list[Event], known: int = 0
+) -> tuple[list[Call], dict[int, bytes]]:
+    """A journal is started on a disk, and written to: the calls that made, and what it counts by position."""
+    crash.lay(folder)
+    disk = RecordingDisk(known=known)
+    journal = FileJournal(folder, disk=disk, segment_bytes=SEGMENT_BYTES)
+    if more:
+        await put(journal, more)
+    counted = {each.position: each.data for each in everything(journal)}
+    journal.close()
+    shutil.rmtree(folder)
+    return disk.log, counted
+
+
 @pytest.mark.parametrize("seed", seeds(2, soaked=SOAKED // 4))
 async def test_a_crash_while_recovering_from_a_crash_costs_nothing_either(
     quick_path: Path, seed: int
@@ -147,14 +162,9 @@ async def test_a_crash_while_recovering_from_a_crash_costs_nothing_either(
             continue
         for crash in first.crashes(most=1):
             folder = quick_path / f"crash-{number}"
-            crash.lay(folder)
-            disk = RecordingDisk()
-            journal = FileJournal(folder, disk=disk, segment_bytes=SEGMENT_BYTES)
-            await put(journal, [event(8000)])
-            journal.close()
-            shutil.rmtree(folder)
+            calls, _ = await started_on(crash, folder, [event(8000)])
             second = Disks(random, crash)
-            for again in disk.log:
+            for again in calls:
                 second.take(again)
                 for state in second.crashes(most=2):
                     number += 1
@@ -175,19 +185,11 @@ async def test_what_a_killed_process_had_not_synced_is_safe_once_a_start_counts_
         disks.take(call)
         if call.name == "sync":
             continue
-        folder = quick_path / f"killed-{at}"
-        disks.killed().lay(folder)
-        disk = RecordingDisk(known=len(log))
-        journal = FileJournal(folder, disk=disk, segment_bytes=SEGMENT_BYTES)
-        if more:
-            await put(journal, more)
-        # They are applied from here on, and who sends them again hears that they were there before.
-        counted = {each.position: each.data for each in everything(journal)}
-        journal.close()
-        shutil.rmtree(folder)
+        calls, counted = await started_on(disks.killed(), quick_path / f"killed-{at}", more, known=len(log))
         after = deepcopy(disks)
-        for again in disk.log:
+        for again in calls:
             after.take(again)
+        # They are applied from there on, and who sends them again hears that they were there before.
         after.acked |= counted
         for crash in after.crashes(most=3):
             number += 1

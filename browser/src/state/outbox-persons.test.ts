@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { lessonOpened } from "./acts";
-import { ADA, boxOf, CAL, completed, notKept, openPage, settle } from "./rig";
+import { ADA, boxOf, CAL, completed, keepsNothing, notKept, openPage, settle } from "./rig";
 import { NOTHING_KNOWN } from "./watch-outbox";
 
 beforeEach(() => void vi.useFakeTimers());
@@ -86,11 +86,7 @@ describe("when the person changes", () => {
 
   it("figures about use that the device could not keep are not offered to an outbox that is closed", async () => {
     const page = openPage();
-    page.opens = async (box) => {
-      box.keeps = async () => {
-        throw notKept(false);
-      };
-    };
+    page.opens = keepsNothing;
     const outbox = page.start();
     outbox.add(lessonOpened({ courseId: "course", id: "one", title: "One" }));
     await settle();

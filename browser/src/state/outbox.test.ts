@@ -1,5 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ADA, boxOf, CAL, completed, keptDraft, notKept, openPage, settle, states } from "./rig";
+import {
+  ADA,
+  boxOf,
+  CAL,
+  completed,
+  keepsNothing,
+  keptDraft,
+  notKept,
+  openPage,
+  settle,
+  states,
+} from "./rig";
 import { markOf } from "./session";
 import { NOTHING_KNOWN } from "./watch-outbox";
 
@@ -157,11 +168,7 @@ describe("an event that a page adds", () => {
 
   it("is offered to the device again once in a while, however much is not safe", async () => {
     const page = openPage();
-    page.opens = async (box) => {
-      box.keeps = async () => {
-        throw notKept(false);
-      };
-    };
+    page.opens = keepsNothing;
     const outbox = page.start();
     for (const lesson of ["one", "two", "three"]) outbox.add(completed(lesson));
     await settle();

@@ -118,6 +118,13 @@ export class FakeOutbox {
   };
 }
 
+/** A device that has no room for anything, and no network either. */
+export async function keepsNothing(box: FakeOutbox): Promise<void> {
+  box.keeps = async () => {
+    throw notKept(false);
+  };
+}
+
 /** A browser's storage, and what lies in it. */
 export function storageOf(): { memory: Map<string, string>; storage: Storage } {
   const memory = new Map<string, string>();

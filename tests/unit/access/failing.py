@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -16,6 +16,15 @@ OUT: tuple[HoldfastError, ...] = (
     Corrupt("the store's file is damaged", code="store_corrupt"),
 )
 """How a store says that it is out."""
+
+
+def failing(error: HoldfastError) -> Callable[..., Awaitable[None]]:
+    """In the place of one of a store's own verbs."""
+
+    async def fails(*_: object) -> None:
+        raise error
+
+    return fails
 
 
 class FailingStore:

@@ -31,7 +31,7 @@ from holdfast.web.calls import Answer, Ask
 from holdfast.web.portal import Portal
 from holdfast.web.routes import auth, tokens
 from tests.unit.access import school
-from tests.unit.access.failing import OUT, FailingStore
+from tests.unit.access.failing import OUT, FailingStore, failing
 from tests.unit.access.school import PASSWORD
 
 KEYS = Keys.from_secret(b"a secret for tests, of 32 bytes or more")
@@ -340,11 +340,8 @@ async def test_an_old_hash_is_brought_to_todays_cost_at_the_next_sign_in(door: D
 async def test_an_old_hash_keeps_nobody_out_when_the_store_goes_while_they_sign_in(
     door: Door, out: HoldfastError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fails(*_: object) -> None:
-        raise out
-
     monkeypatch.setattr(passwords, "needs_rehash", lambda _stored: True)
-    monkeypatch.setattr(door.store, "run", fails)
+    monkeypatch.setattr(door.store, "run", failing(out))
     await door.login("ada@tidewater.example")
 
 

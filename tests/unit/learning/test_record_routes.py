@@ -23,7 +23,7 @@ from holdfast.store.port import Tx
 from holdfast.store.schema import audit, courses, devices, lessons, memberships, orgs, users
 from holdfast.web.portal import BACKLOG_LIMIT, Portal
 from holdfast.wiring import make_app, opened, running
-from tests.unit.access.failing import OUT
+from tests.unit.access.failing import OUT, failing
 from tests.unit.learning import register
 from tests.unit.learning.classroom import zipped
 from tests.unit.web.test_store_out import set_aside
@@ -290,10 +290,7 @@ async def test_a_wrong_assignment_is_invalid(still: School, change: dict[str, An
 async def test_assigning_works_while_the_store_is_out_and_sent_again_it_is_known_again(
     still: School, out: HoldfastError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fails(*_: object) -> None:
-        raise out
-
-    monkeypatch.setattr(still.portal.store, "read", fails)
+    monkeypatch.setattr(still.portal.store, "read", failing(out))
     event_id = uuid7()
     for status in ("accepted", "duplicate"):
         answer = await still.assign("ada", id=event_id, prefer="wait=0")

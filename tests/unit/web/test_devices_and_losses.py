@@ -10,7 +10,7 @@ from holdfast.core.clock import ManualClock
 from holdfast.core.errors import HoldfastError
 from holdfast.core.ids import uuid7
 from holdfast.events.reported import FORGET_S
-from tests.unit.access.failing import OUT
+from tests.unit.access.failing import OUT, failing
 from tests.unit.web.portals import Asker, House, completed, house, problem, recorded
 
 BATCH = "/api/client/progress/batch"
@@ -61,13 +61,10 @@ async def test_after_a_restart_the_tables_tell_what_memory_forgot(tmp_path: Path
 async def test_while_the_store_is_out_what_memory_lacks_is_called_unknown(
     portal: House, out: HoldfastError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fails(*_: object) -> None:
-        raise out
-
     ada = portal.person("ada")
     sent, never = completed(), completed()
     await ada.post(BATCH, {"events": [sent]})
-    monkeypatch.setattr(portal.portal.store, "read", fails)
+    monkeypatch.setattr(portal.portal.store, "read", failing(out))
     said = (await ada.post(RECEIPTS, {"deviceId": "phone", "ids": [sent["id"], never["id"]]})).json()
     assert said == {"held": [sent["id"]], "notHeld": [], "unknown": [never["id"]]}
 
