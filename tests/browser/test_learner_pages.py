@@ -280,7 +280,7 @@ def test_a_page_that_broke_gives_way_to_the_next_one(page: Page, served: Served)
     # A percent sign without its number, as a hand that types an address leaves it.
     page.goto(f"{served.url}/courses/50%")
     expect(page.get_by_role("heading", level=1, name="This page broke")).to_be_visible()
-    page.get_by_role("link", name="look").click()
+    page.get_by_role("link", name="look", exact=True).click()
     expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", level=1, name="This page broke")).to_be_visible()
