@@ -99,7 +99,7 @@ def choose_course(page: Page, title: str) -> None:
 
 def assign_now(page: Page) -> None:
     """See what will happen, and do it."""
-    page.get_by_role("button", name="See what will happen").click()
+    page.get_by_role("button", name="See what will happen", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name=re.compile("^Assign to")).click()
 
 

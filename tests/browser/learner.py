@@ -46,14 +46,14 @@ def sign_in(page: Page, served: Served, email: str = ADA) -> None:
 
 def open_lesson(page: Page, title: str) -> None:
     """From the courses to a lesson of the demo course."""
-    page.get_by_role("link", name="Reading the tide").click()
+    page.get_by_role("link", name="Reading the tide", exact=True).click()
     page.get_by_role("link", name=title).click()
     expect(page.get_by_role("heading", level=1, name=title)).to_be_visible()
 
 
 def mark_complete(page: Page) -> None:
     """Press the button; whether it is kept or saved is for the test to see."""
-    page.get_by_role("button", name="Mark as complete").click()
+    page.get_by_role("button", name="Mark as complete", exact=True).click()
 
 
 def saved(page: Page) -> None:
@@ -99,7 +99,7 @@ def refuse_completions(route: Route) -> None:
 
 def sign_out(page: Page) -> None:
     """Press the button; what is asked then is for the test to answer."""
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
 
 
 def marks(page: Page, within: str) -> list[str]:

@@ -44,7 +44,7 @@ def choose_all_of_them(page: Page, count: int) -> None:
     go(page, "Assign")
     choose_course(page, "Reading the tide")
     page.get_by_label("Search by name or e-mail").fill("pia")
-    page.get_by_role("button", name=f"Choose all {count}").click()
+    page.get_by_role("button", name=f"Choose all {count}", exact=True).click()
     expect(page.get_by_text(f"{count} people are chosen.")).to_be_visible()
 
 
@@ -61,9 +61,9 @@ def test_everybody_who_fits_a_search_is_assigned_a_course_in_one_event(ben: Page
     enrol(served, 120)
     choose_all_of_them(ben, 120)
     ben.get_by_label(re.compile("^Due on")).fill("2031-12-24")
-    ben.get_by_role("button", name="See what will happen").click()
+    ben.get_by_role("button", name="See what will happen", exact=True).click()
     expect(ben.get_by_role("dialog")).to_contain_text("120 learners will get it")
-    ben.get_by_role("dialog").get_by_role("button", name="Assign to 120 learners").click()
+    ben.get_by_role("dialog").get_by_role("button", name="Assign to 120 learners", exact=True).click()
     expect(newest_act(ben)).to_contain_text("Assigned to 120, 0 had it already, 0 refused.")
     [line] = [json.loads(line) for line in journal_lines(served, "course.assigned")][-1:]
     assert len(line["e"]["body"]["userIds"]) == 120
@@ -81,11 +81,11 @@ def test_people_who_come_late_into_the_draft_are_not_in_what_was_confirmed(ben: 
     ben.get_by_label("Search by name or e-mail").fill("pia")
     ben.get_by_role("checkbox", name=re.compile("^Pia 001")).check()
     with served.paused():
-        ben.get_by_role("button", name="Choose all 3").click()
-        ben.get_by_role("button", name="See what will happen").click()
+        ben.get_by_role("button", name="Choose all 3", exact=True).click()
+        ben.get_by_role("button", name="See what will happen", exact=True).click()
         expect(ben.get_by_role("dialog")).to_contain_text("1 learner will get it")
     expect(ben.get_by_text("3 people are chosen.")).to_be_visible()
-    ben.get_by_role("dialog").get_by_role("button", name="Assign to 1 learner").click()
+    ben.get_by_role("dialog").get_by_role("button", name="Assign to 1 learner", exact=True).click()
     expect(newest_act(ben)).to_contain_text("Assigned to 1, 0 had it already, 0 refused.")
 
 
@@ -106,7 +106,7 @@ def test_people_of_a_file_are_assigned_and_unknown_lines_are_named(ben: Page, se
     text = "name;E-Mail\r\n" + "".join(f"Somebody;{email}\r\n" for email in emails)
     ben.get_by_label("People as a CSV file").set_input_files(a_file("class.csv", text))
     expect(ben.get_by_text("class.csv: 2 people are chosen, 2 lines are left out.")).to_be_visible()
-    table = ben.get_by_role("table", name="Lines that are left out")
+    table = ben.get_by_role("table", name="Lines that are left out", exact=True)
     for line, who in ((3, "stranger@x.example"), (5, "cleo@highland.example")):
         expect(table.get_by_role("row", name=re.compile(f"^{line} {who} nobody of this"))).to_be_visible()
     assign_now(ben)
@@ -175,7 +175,7 @@ def test_a_new_assignment_is_begun_after_a_reload_without_a_network(ben: Page, s
     choose_course(ben, "Reading the tide")
     ben.get_by_label("Search by name or e-mail").fill("PIA")
     expect(ben.get_by_text("The search goes through the 5 people this device knows.")).to_be_visible()
-    ben.get_by_role("button", name="Choose all 3").click()
+    ben.get_by_role("button", name="Choose all 3", exact=True).click()
     expect(ben.get_by_text("3 people are chosen.")).to_be_visible()
     assign_now(ben)
     expect(newest_act(ben)).to_contain_text("on this device")
@@ -239,7 +239,7 @@ def test_assigning_to_many_is_held_up_while_the_school_has_too_much_to_apply(
 ) -> None:
     enrol(served, 2)
     choose_all_of_them(ben, 2)
-    button = ben.get_by_role("button", name="See what will happen")
+    button = ben.get_by_role("button", name="See what will happen", exact=True)
     expect(button).to_be_enabled()
     with served.client("ada") as ada, store_locked(served):
         events = [completed("reading-the-tide", "01-why-the-sea-moves") for _ in range(51)]
@@ -262,11 +262,11 @@ def test_a_closed_learner_is_told_of_before_and_listed_by_name_after(ben: Page, 
         a_file("ids.csv", f"email\npia-000@x.example\n{person['email']}\n")
     )
     expect(ben.get_by_text("2 people are chosen.")).to_be_visible()
-    ben.get_by_role("button", name="See what will happen").click()
+    ben.get_by_role("button", name="See what will happen", exact=True).click()
     expect(ben.get_by_role("dialog")).to_contain_text(
         "1 learner will be refused, because they are closed: Pia 001."
     )
-    ben.get_by_role("dialog").get_by_role("button", name="Assign to 2 learners").click()
+    ben.get_by_role("dialog").get_by_role("button", name="Assign to 2 learners", exact=True).click()
     expect(newest_act(ben)).to_contain_text("Assigned to 1, 0 had it already, 1 refused.")
     newest_act(ben).get_by_text("Who was refused, and why").click()
     expect(newest_act(ben)).to_contain_text("Pia 001 pia-001@x.example: not an active member of this org")
@@ -304,8 +304,8 @@ def test_a_learner_of_another_school_named_by_another_tool_is_refused_and_stays_
 def test_a_wrong_assignment_is_taken_away_again(ben: Page) -> None:
     go(ben, "Who has done what")
     ben.get_by_role("checkbox", name=re.compile("^Ada")).check()
-    ben.get_by_role("button", name="Take away 1 assignment…").click()
-    ben.get_by_role("dialog").get_by_role("button", name="Take away").click()
+    ben.get_by_role("button", name="Take away 1 assignment…", exact=True).click()
+    ben.get_by_role("dialog").get_by_role("button", name="Take away", exact=True).click()
     expect(newest_act(ben)).to_contain_text("Taken from 1, 0 did not have it, 0 refused.")
     expect(ben.get_by_text("No assignment fits this.")).to_be_visible()
 
@@ -317,7 +317,7 @@ def test_assigning_to_many_is_held_up_while_this_device_has_too_much_to_send(
     go(ben, "Assign")
     choose_course(ben, "Reading the tide")
     ben.get_by_label("Search by name or e-mail").fill("pia")
-    expect(ben.get_by_role("button", name="Choose all 60")).to_be_visible()
+    expect(ben.get_by_role("button", name="Choose all 60", exact=True)).to_be_visible()
     ben.context.set_offline(True)
     # One learner at a time always goes: 51 of them is what fills the outbox.
     for number in (*range(50), 0):
@@ -327,6 +327,6 @@ def test_assigning_to_many_is_held_up_while_this_device_has_too_much_to_send(
     ben.get_by_role("checkbox", name=re.compile("^Pia 002")).check()
     expect(ben.get_by_text("51 things on this device wait to be sent.")).to_be_visible()
     expect(ben.get_by_text("51 things wait on this device to be sent.")).to_be_visible()
-    expect(ben.get_by_role("button", name="See what will happen")).to_be_disabled()
+    expect(ben.get_by_role("button", name="See what will happen", exact=True)).to_be_disabled()
     ben.context.set_offline(False)
-    expect(ben.get_by_role("button", name="See what will happen")).to_be_enabled(timeout=60_000)
+    expect(ben.get_by_role("button", name="See what will happen", exact=True)).to_be_enabled(timeout=60_000)

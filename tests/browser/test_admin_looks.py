@@ -47,9 +47,9 @@ def test_charts_come_when_they_are_opened_each_with_its_table_and_its_file(ben: 
     assert any("charts" in url for url in asked)
     expect(ben.get_by_text(re.compile("^Data as of"))).to_be_visible()
     with ben.expect_download() as download:
-        ben.get_by_role("button", name="Save as CSV completed.csv").click()
+        ben.get_by_role("button", name="Save as CSV completed.csv", exact=True).click()
     assert Path(download.value.path()).read_text().startswith("day,lessonsCompleted,learners,dataFreshAsOf")
-    ben.get_by_role("table").first.get_by_role("link", name="Reading the tide").click()
+    ben.get_by_role("table").first.get_by_role("link", name="Reading the tide", exact=True).click()
     heading(ben, "How “Reading the tide” goes")
     row = ben.get_by_role("row", name=re.compile("^1. Why the sea moves"))
     expect(row).to_have_text(re.compile("1. Why the sea moves110 %"))
@@ -72,7 +72,7 @@ def test_axe_finds_nothing_serious_on_any_page(ben: Page, served: Served, scheme
         open_place(ben, served, place)
         found[place] = faults_seen_by_axe(ben)
     open_place(ben, served, "people")
-    ben.get_by_role("button", name="Add a person").click()
+    ben.get_by_role("button", name="Add a person", exact=True).click()
     found["dialog"] = faults_seen_by_axe(ben)
     assert {place: faults for place, faults in found.items() if faults} == {}
 
@@ -106,31 +106,31 @@ def test_a_course_is_assigned_with_the_keyboard_alone(ben: Page, served: Served)
     ben.keyboard.type("Reading")
     ben.get_by_label("Search by name or e-mail").focus()
     ben.keyboard.type("pia")
-    expect(ben.get_by_role("button", name="Choose all 1")).to_be_visible()
+    expect(ben.get_by_role("button", name="Choose all 1", exact=True)).to_be_visible()
     ben.get_by_role("checkbox", name=re.compile("^Pia 000")).focus()
     ben.keyboard.press("Space")
     expect(ben.get_by_text("1 person is chosen.")).to_be_visible()
-    ben.get_by_role("button", name="See what will happen").focus()
+    ben.get_by_role("button", name="See what will happen", exact=True).focus()
     ben.keyboard.press("Enter")
     expect(ben.get_by_role("dialog")).to_be_visible()
     ben.keyboard.press("Escape")
     expect(ben.get_by_role("dialog")).to_have_count(0)
-    expect(ben.get_by_role("button", name="See what will happen")).to_be_focused()
+    expect(ben.get_by_role("button", name="See what will happen", exact=True)).to_be_focused()
     ben.keyboard.press("Enter")
-    ben.get_by_role("dialog").get_by_role("button", name="Go back").focus()
+    ben.get_by_role("dialog").get_by_role("button", name="Go back", exact=True).focus()
     ben.keyboard.press("Enter")
-    expect(ben.get_by_role("button", name="See what will happen")).to_be_focused()
+    expect(ben.get_by_role("button", name="See what will happen", exact=True)).to_be_focused()
     ben.keyboard.press("Enter")
-    ben.get_by_role("dialog").get_by_role("button", name="Assign to 1 learner").focus()
+    ben.get_by_role("dialog").get_by_role("button", name="Assign to 1 learner", exact=True).focus()
     ben.keyboard.press("Enter")
-    expect(ben.get_by_role("region", name="What became of it")).to_be_focused()
+    expect(ben.get_by_role("region", name="What became of it", exact=True)).to_be_focused()
     expect(newest_act(ben)).to_contain_text("Assigned to 1, 0 had it already, 0 refused.")
 
 
 def test_a_dialog_opened_at_once_after_the_last_one_was_closed_stays_open(ben: Page) -> None:
     """The browser tells that a dialog was closed later than it closes it."""
     go(ben, "People")
-    ben.get_by_role("button", name="Add a person").click()
+    ben.get_by_role("button", name="Add a person", exact=True).click()
     expect(ben.get_by_role("dialog")).to_be_visible()
     ben.evaluate(
         """async () => {
@@ -146,10 +146,10 @@ def test_a_dialog_opened_at_once_after_the_last_one_was_closed_stays_open(ben: P
             await new Promise((resolve) => setTimeout(resolve));
         }"""
     )
-    expect(ben.get_by_role("dialog", name="Add a person")).to_be_visible()
+    expect(ben.get_by_role("dialog", name="Add a person", exact=True)).to_be_visible()
     ben.keyboard.press("Escape")
     expect(ben.get_by_role("dialog")).to_have_count(0)
-    expect(ben.get_by_role("button", name="Add a person")).to_be_focused()
+    expect(ben.get_by_role("button", name="Add a person", exact=True)).to_be_focused()
 
 
 @pytest.mark.skipif(os.environ.get("HOLDFAST_PICTURES") != "1", reason="HOLDFAST_PICTURES=1 takes them anew")
@@ -177,5 +177,5 @@ def test_pictures_of_the_pages_are_taken(ben: Page, served: Served) -> None:
             choose_course(ben, "Reading the tide")
             expect(ben.get_by_text("1 fit this search.")).to_be_visible()
             ben.get_by_role("checkbox", name="Only those who do not have the course yet").uncheck()
-            ben.get_by_role("button", name="Choose all 41").click()
+            ben.get_by_role("button", name="Choose all 41", exact=True).click()
         ben.screenshot(path=PICTURES / f"{name}.png", full_page=place == "assign")

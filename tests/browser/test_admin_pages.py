@@ -41,7 +41,7 @@ def test_a_real_course_is_imported_from_a_zip_and_its_dangling_links_are_told(
     expect(ben.get_by_text(re.compile(r"\d+ links lead nowhere"))).to_be_visible()
     ben.get_by_text(re.compile("lead nowhere")).click()
     expect(ben.get_by_text("episodes/07-github.md").first).to_be_visible()
-    ben.get_by_role("link", name="Look at the course").click()
+    ben.get_by_role("link", name="Look at the course", exact=True).click()
     heading(ben, "Version Control with Git")
     expect(ben.locator("ol.rows > li")).to_have_count(14)
 
@@ -56,22 +56,22 @@ def test_a_course_of_the_same_id_is_replaced_or_kept_beside_only_when_asked(ben:
     field.set_input_files(a_file("other.zip", other, "application/zip"))
     dialog = ben.get_by_role("dialog")
     expect(dialog.get_by_text("Nothing has been changed yet")).to_be_visible()
-    dialog.get_by_role("button", name="Import nothing").click()
+    dialog.get_by_role("button", name="Import nothing", exact=True).click()
     expect(ben.locator("ul.rows > li", has_text="Knots")).to_have_count(1)
     expect(ben.locator("ul.rows > li", has_text="Knots")).to_contain_text("1 lesson")
 
     field.set_input_files(a_file("other.zip", other, "application/zip"))
     expect(dialog.get_by_label("Or keep both")).to_have_value("knots-2")
     dialog.get_by_label("Or keep both").fill("import")
-    dialog.get_by_role("button", name="Keep both").click()
+    dialog.get_by_role("button", name="Keep both", exact=True).click()
     expect(ben.get_by_text("the id 'import' is an address of the portal's own")).to_be_visible()
 
     field.set_input_files(a_file("other.zip", other, "application/zip"))
-    dialog.get_by_role("button", name="Keep both").click()
+    dialog.get_by_role("button", name="Keep both", exact=True).click()
     expect(ben.locator("ul.rows > li", has_text="Knots")).to_have_count(2)
 
     field.set_input_files(a_file("other.zip", other, "application/zip"))
-    dialog.get_by_role("button", name="Replace it").click()
+    dialog.get_by_role("button", name="Replace it", exact=True).click()
     expect(ben.get_by_text(re.compile("“Knots” was replaced: 2 lessons"))).to_be_visible()
 
 
@@ -87,8 +87,8 @@ def test_a_faulty_course_is_refused_whole_with_every_fault_named(ben: Page) -> N
 def test_what_was_typed_stays_when_the_server_is_gone_and_is_saved_when_it_is_back(
     ben: Page, served: Served
 ) -> None:
-    ben.get_by_role("link", name="Reading the tide").click()
-    title = ben.get_by_role("textbox", name="Title")
+    ben.get_by_role("link", name="Reading the tide", exact=True).click()
+    title = ben.get_by_role("textbox", name="Title", exact=True)
     title.fill("Reading the tides")
     served.kill()
     ben.get_by_role("button", name="Save", exact=True).click()
@@ -105,32 +105,32 @@ def test_a_course_is_hidden_from_learners_and_shown_again(ben: Page, served: Ser
         with served.client("ada") as ada:
             return [course["id"] for course in ada.get("/api/client/courses").json()["items"]]
 
-    ben.get_by_role("link", name="Reading the tide").click()
-    ben.get_by_role("button", name="Hide it from learners").click()
+    ben.get_by_role("link", name="Reading the tide", exact=True).click()
+    ben.get_by_role("button", name="Hide it from learners", exact=True).click()
     expect(ben.get_by_text("hidden from learners")).to_be_visible()
     assert "reading-the-tide" not in seen()
-    ben.get_by_role("button", name="Show it to learners").click()
-    expect(ben.get_by_role("button", name="Hide it from learners")).to_be_visible()
+    ben.get_by_role("button", name="Show it to learners", exact=True).click()
+    expect(ben.get_by_role("button", name="Hide it from learners", exact=True)).to_be_visible()
     assert "reading-the-tide" in seen()
 
 
 def test_what_is_typed_while_a_course_is_being_saved_stays_typed(ben: Page, served: Served) -> None:
-    ben.get_by_role("link", name="Reading the tide").click()
-    description = ben.get_by_role("textbox", name="Description")
+    ben.get_by_role("link", name="Reading the tide", exact=True).click()
+    description = ben.get_by_role("textbox", name="Description", exact=True)
     ben.get_by_label("Title", exact=True).fill("Reading the sea")
     with served.paused():
-        ben.get_by_role("button", name="Save").click()
-        expect(ben.get_by_role("button", name="Saving…")).to_be_visible()
+        ben.get_by_role("button", name="Save", exact=True).click()
+        expect(ben.get_by_role("button", name="Saving…", exact=True)).to_be_visible()
         description.fill("Half a thought")
     heading(ben, "Reading the sea")
-    expect(ben.get_by_role("button", name="Save")).to_be_enabled()
+    expect(ben.get_by_role("button", name="Save", exact=True)).to_be_enabled()
     expect(description).to_have_value("Half a thought")
 
 
 def test_a_change_goes_through_after_the_same_person_signed_in_again_in_another_tab(
     ben: Page, served: Served
 ) -> None:
-    ben.get_by_role("link", name="Reading the tide").click()
+    ben.get_by_role("link", name="Reading the tide", exact=True).click()
     ben.get_by_label("Title", exact=True).fill("Reading the sea")
     again = ben.request.post(f"{served.url}/api/auth/login", data={"email": BEN, "password": PASSWORD})
     assert again.ok, again.text()
@@ -145,7 +145,7 @@ def test_a_change_goes_through_after_the_same_person_signed_in_again_in_another_
 def test_people_come_from_a_csv_whose_bad_rows_are_named_and_whose_good_ones_are_kept(ben: Page) -> None:
     go(ben, "People")
     with ben.expect_download() as template:
-        ben.get_by_role("button", name="Get a file to fill in").click()
+        ben.get_by_role("button", name="Get a file to fill in", exact=True).click()
     assert Path(template.value.path()).read_text().startswith("email,name,role")
     rows = [
         "\ufeffemail;name;role",
@@ -197,7 +197,7 @@ def test_a_list_that_could_not_be_read_comes_by_itself_once_the_store_is_back(
 
     # A further page comes by itself as well, and what stood there before it stays.
     unheld.route(LISTED, out)
-    unheld.get_by_role("button", name="Show more").click()
+    unheld.get_by_role("button", name="Show more", exact=True).click()
     expect(alert).to_be_visible()
     unheld.unroute(LISTED)
     expect(unheld.get_by_text(re.compile(r"^(\d+) of \1 people$"))).to_be_visible()
@@ -221,53 +221,53 @@ def test_one_answer_that_failed_does_not_leave_the_search_on_this_device(unheld:
 
 def test_a_person_is_added_changed_closed_and_opened_again(ben: Page) -> None:
     go(ben, "People")
-    ben.get_by_role("button", name="Add a person").click()
+    ben.get_by_role("button", name="Add a person", exact=True).click()
     dialog = ben.get_by_role("dialog")
     dialog.get_by_label("E-mail").fill("kim@x.example")
     dialog.get_by_label("Name").fill("Kim")
-    dialog.get_by_role("button", name="Add").click()
+    dialog.get_by_role("button", name="Add", exact=True).click()
     expect(ben.get_by_text("Kim was added.")).to_be_visible()
 
-    ben.get_by_role("button", name="Change Kim").click()
+    ben.get_by_role("button", name="Change Kim", exact=True).click()
     dialog.get_by_label("Name").fill("Kim Possible")
-    dialog.get_by_role("button", name="Save").click()
+    dialog.get_by_role("button", name="Save", exact=True).click()
     expect(ben.get_by_text("Kim Possible was changed.")).to_be_visible()
 
-    ben.get_by_role("button", name="Change Kim Possible").click()
-    dialog.get_by_role("button", name="Close this person").click()
-    expect(ben.get_by_role("button", name="Change Kim Possible")).to_have_count(0)
+    ben.get_by_role("button", name="Change Kim Possible", exact=True).click()
+    dialog.get_by_role("button", name="Close this person", exact=True).click()
+    expect(ben.get_by_role("button", name="Change Kim Possible", exact=True)).to_have_count(0)
     ben.get_by_label("Account").select_option("closed")
-    ben.get_by_role("button", name="Change Kim Possible").click()
-    dialog.get_by_role("button", name="Open this person again").click()
+    ben.get_by_role("button", name="Change Kim Possible", exact=True).click()
+    dialog.get_by_role("button", name="Open this person again", exact=True).click()
     expect(dialog).to_have_count(0)
     ben.get_by_label("Account").select_option("open")
-    expect(ben.get_by_role("button", name="Change Kim Possible")).to_be_visible()
+    expect(ben.get_by_role("button", name="Change Kim Possible", exact=True)).to_be_visible()
 
 
 def test_a_person_typed_while_the_server_is_gone_is_not_lost(ben: Page, served: Served) -> None:
     go(ben, "People")
-    ben.get_by_role("button", name="Add a person").click()
+    ben.get_by_role("button", name="Add a person", exact=True).click()
     dialog = ben.get_by_role("dialog")
     dialog.get_by_label("E-mail").fill("lou@x.example")
     dialog.get_by_label("Name").fill("Lou")
     served.kill()
-    dialog.get_by_role("button", name="Add").click()
+    dialog.get_by_role("button", name="Add", exact=True).click()
     expect(dialog.get_by_text("Nothing you typed is lost")).to_be_visible()
     served.start()
     expect(dialog.get_by_label("Name")).to_have_value("Lou")
-    dialog.get_by_role("button", name="Add").click()
+    dialog.get_by_role("button", name="Add", exact=True).click()
     expect(ben.get_by_text("Lou was added.")).to_be_visible()
 
 
 def test_an_answer_that_comes_late_closes_no_dialog_that_was_opened_since(ben: Page, served: Served) -> None:
     go(ben, "People")
-    add = ben.get_by_role("button", name="Add a person")
+    add = ben.get_by_role("button", name="Add a person", exact=True)
     add.click()
     dialog = ben.get_by_role("dialog")
     dialog.get_by_label("E-mail").fill("lou@x.example")
     dialog.get_by_label("Name").fill("Lou")
     with served.paused():
-        dialog.get_by_role("button", name="Add").click()
+        dialog.get_by_role("button", name="Add", exact=True).click()
         ben.keyboard.press("Escape")
         add.click()
         dialog.get_by_label("Name").fill("Mo")

@@ -87,7 +87,7 @@ def test_a_learner_of_one_school_does_not_see_the_others_progress(page: Page, se
     open_lesson(page, LESSON)
     mark_complete(page)
     saved(page)
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
     sign_in(page, served, CLEO)
     expect(page.get_by_text(re.compile("0 of 5 lessons complete"))).to_be_visible()

@@ -42,7 +42,7 @@ def test_a_lesson_completed_offline_has_one_tick_and_two_once_the_portal_answers
     completed_while_the_portal_is_down(page, served)
     assert marks(page, ".complete") == ["tick"]
     expect(page.get_by_text("saved on the server.")).to_have_count(0)
-    page.get_by_role("link", name="All lessons of this course").click()
+    page.get_by_role("link", name="All lessons of this course", exact=True).click()
     row = page.get_by_role("listitem").filter(has_text=LESSON)
     expect(row).to_contain_text("complete: on this device")
     assert marks(page, ".lesson-row:nth-child(2)") == ["tick"]
@@ -56,7 +56,7 @@ def test_a_lesson_completed_offline_has_one_tick_and_two_once_the_portal_answers
 
 def test_what_was_done_offline_is_there_after_the_page_was_loaded_anew(page: Page, served: Served) -> None:
     sign_in(page, served)
-    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="Your courses", exact=True)).to_be_visible()
     reads_without_a_network(page)
     open_lesson(page, LESSON)
     waiting(page, 0)
@@ -68,7 +68,7 @@ def test_what_was_done_offline_is_there_after_the_page_was_loaded_anew(page: Pag
     kept(page)
     expect(page.get_by_text("Shown from this device.")).to_be_visible()
     expect(page.get_by_text("Ada Learner")).to_be_visible()
-    page.get_by_role("link", name="All lessons of this course").click()
+    page.get_by_role("link", name="All lessons of this course", exact=True).click()
     expect(page.get_by_role("listitem").filter(has_text=LESSON)).to_contain_text("complete: on this device")
     served.start()
     expect(page.get_by_text("1 of 5 complete")).to_be_visible()
@@ -79,7 +79,7 @@ def test_what_was_done_offline_is_there_after_the_page_was_loaded_anew(page: Pag
 def test_what_waits_says_since_when_why_and_what_comes_next(page: Page, served: Served) -> None:
     completed_while_the_portal_is_down(page, served)
     page.locator(".standing").click()
-    expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="What is waiting", exact=True)).to_be_visible()
     row = page.get_by_role("listitem").filter(has_text=f"“{LESSON}” marked as complete")
     expect(row).to_contain_text(re.compile(r"Kept on this device since \d"))
     expect(row).to_contain_text(re.compile(r"Next try \d"))
@@ -91,7 +91,7 @@ def test_what_waits_says_since_when_why_and_what_comes_next(page: Page, served: 
     expect(line.first).to_contain_text(re.compile(r"Next try \d"))
     expect(page.get_by_text("What waits longer than an hour is marked")).to_be_visible()
     # Pressed while nobody answers: once the portal is back, it may all be sent before anybody could press.
-    page.get_by_role("button", name="Send now").click()
+    page.get_by_role("button", name="Send now", exact=True).click()
     expect(row).to_contain_text(re.compile(r"Next try \d"))
     served.start()
     expect(page.get_by_text("Nothing waits.")).to_be_visible()
@@ -102,7 +102,7 @@ def test_waiting_for_more_than_an_hour_is_not_silent(page: Page, served: Served)
     page.clock.install()
     page.clock.fast_forward("01:01:00")
     expect(page.get_by_text("waited on this device for more than an hour")).to_be_visible()
-    page.get_by_role("link", name="See why").click()
+    page.get_by_role("link", name="See why", exact=True).click()
     expect(page.get_by_text(re.compile("Waiting for long: done 1 hour ago"))).to_be_visible()
 
 
@@ -142,13 +142,13 @@ def test_what_the_server_refuses_is_shown_exported_tried_again_and_put_away(
         expect(page.get_by_text("the server will not have this: There is no such lesson.")).to_be_visible()
         expect(page.locator(".standing")).to_have_text("1 refused")
         assert marks(page, ".standing") == ["stop"]
-        page.get_by_role("link", name="See why, and what you can do").click()
+        page.get_by_role("link", name="See why, and what you can do", exact=True).click()
         expect(page.get_by_text("Everything else you did on this device is on the server")).to_be_visible()
         item = page.get_by_role("listitem").filter(has_text="There is no such lesson.")
         expect(item).to_contain_text("What you can do:")
 
         with page.expect_download() as downloading:
-            page.get_by_role("button", name="Save a copy as a file").click()
+            page.get_by_role("button", name="Save a copy as a file", exact=True).click()
         downloading.value.save_as(tmp_path / "export.json")
         exported = json.loads((tmp_path / "export.json").read_text())
         assert exported["person"]["email"] == ADA
@@ -158,10 +158,10 @@ def test_what_the_server_refuses_is_shown_exported_tried_again_and_put_away(
 
         # Tried again it is refused again; and when the server has it, it is saved under the same id.
         with page.expect_response(lambda one: "lesson.completed" in (one.request.post_data or "")):
-            item.get_by_role("button", name="Try again").click()
-        expect(item.get_by_role("button", name="Try again")).to_be_enabled()
+            item.get_by_role("button", name="Try again", exact=True).click()
+        expect(item.get_by_role("button", name="Try again", exact=True)).to_be_enabled()
         context.unroute_all()
-        item.get_by_role("button", name="Try again").click()
+        item.get_by_role("button", name="Try again", exact=True).click()
         expect(item).to_have_count(0)
         waiting(page, 0)
         [line] = journal_lines(served, "lesson.completed")
@@ -175,8 +175,8 @@ def test_what_was_read_can_be_put_away(browser: Browser, served: Served) -> None
         sign_in(page, served)
         open_lesson(page, LESSON)
         mark_complete(page)
-        page.get_by_role("link", name="See why, and what you can do").click()
-        page.get_by_role("button", name="I have read this, put it away").click()
+        page.get_by_role("link", name="See why, and what you can do", exact=True).click()
+        page.get_by_role("button", name="I have read this, put it away", exact=True).click()
         expect(page.get_by_text("There is no such lesson.")).to_have_count(0)
         page.reload()
         expect(page.get_by_text("Nothing waits.")).to_be_visible()
@@ -236,7 +236,7 @@ def test_a_device_that_lost_something_never_says_that_all_is_on_the_server(
         page.reload()
         expect(page.locator(".standing")).to_have_text("Some was lost")
         assert marks(page, ".standing") == ["stop"]
-        page.get_by_role("link", name="See what").click()
+        page.get_by_role("link", name="See what", exact=True).click()
         expect(page.get_by_text("2 events lost: number 3 to 4")).to_be_visible()
         expect(
             page.get_by_text("Cause: Its database was deleted or lost. The server has been")
@@ -268,26 +268,28 @@ def test_a_page_whose_script_does_not_come_says_so_and_can_be_asked_again(
         context.route("**/assets/waiting-*.js", lambda route: route.abort())
         sign_in(page, served)
         page.locator(".standing").click()
-        expect(page.get_by_role("heading", level=1, name="This page could not be loaded")).to_be_visible()
+        expect(
+            page.get_by_role("heading", level=1, name="This page could not be loaded", exact=True)
+        ).to_be_visible()
         context.unroute_all()
-        page.get_by_role("button", name="Try again").click()
-        expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
+        page.get_by_role("button", name="Try again", exact=True).click()
+        expect(page.get_by_role("heading", level=1, name="What is waiting", exact=True)).to_be_visible()
 
 
 def test_a_page_that_broke_gives_way_to_the_next_one(page: Page, served: Served) -> None:
     sign_in(page, served)
-    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="Your courses", exact=True)).to_be_visible()
     # A percent sign without its number, as a hand that types an address leaves it.
     page.goto(f"{served.url}/courses/50%")
-    expect(page.get_by_role("heading", level=1, name="This page broke")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="This page broke", exact=True)).to_be_visible()
     page.get_by_role("link", name="look", exact=True).click()
-    expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="What is waiting", exact=True)).to_be_visible()
     page.go_back()
-    expect(page.get_by_role("heading", level=1, name="This page broke")).to_be_visible()
-    page.get_by_role("button", name="Show the page again").click()
-    expect(page.get_by_role("heading", level=1, name="This page broke")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="This page broke", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Show the page again", exact=True).click()
+    expect(page.get_by_role("heading", level=1, name="This page broke", exact=True)).to_be_visible()
     page.get_by_role("link", name="Holdfast", exact=True).click()
-    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="Your courses", exact=True)).to_be_visible()
 
 
 # ---- answers begun -------------------------------------------------------------------------------

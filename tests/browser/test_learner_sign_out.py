@@ -42,7 +42,7 @@ def test_signing_out_with_something_waiting_asks_and_sends_it_first_when_told_to
         re.compile(r"\d things? (is|are) not on the server yet")
     )
     expect(dialog).to_contain_text(f"“{LESSON}” marked as complete")
-    dialog.get_by_role("button", name="Send now").click()
+    dialog.get_by_role("button", name="Send now", exact=True).click()
     expect(dialog).to_contain_text(re.compile(r"Sending, \d to go"))
     # A new time at each try is nothing to be read aloud.
     expect(dialog).to_contain_text(re.compile(r"Next try \d"))
@@ -70,7 +70,7 @@ def test_what_is_kept_sealed_is_sent_when_its_person_is_back_and_by_nobody_else(
     sign_in(page, served, CLEO)
     expect(page.get_by_text("0 of 5 lessons complete")).to_be_visible()
     page.goto(f"{served.url}/waiting")
-    expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="What is waiting", exact=True)).to_be_visible()
     expect(page.get_by_text(LESSON)).to_have_count(0)
     sign_out(page)
     expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
@@ -86,7 +86,7 @@ def test_the_worker_sends_nothing_of_who_signed_out_though_their_cookie_still_wo
     page: Page, served: Served
 ) -> None:
     sign_in(page, served)
-    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="Your courses", exact=True)).to_be_visible()
     reads_without_a_network(page)
     open_lesson(page, LESSON)
     waiting(page, 0)
@@ -138,9 +138,9 @@ def test_throwing_away_asks_once_more_and_then_nothing_of_it_is_left(page: Page,
     sign_out(page)
     page.get_by_role("button", name=re.compile("Throw .* away and sign out")).click()
     expect(page.get_by_role("heading", name=re.compile("Throw away"))).to_be_visible()
-    page.get_by_role("button", name="Back").click()
-    page.get_by_role("button", name="Stay signed in").click()
-    expect(page.get_by_role("button", name="Sign out")).to_be_focused()
+    page.get_by_role("button", name="Back", exact=True).click()
+    page.get_by_role("button", name="Stay signed in", exact=True).click()
+    expect(page.get_by_role("button", name="Sign out", exact=True)).to_be_focused()
     kept(page)
     sign_out(page)
     page.get_by_role("button", name=re.compile("Throw .* away and sign out")).click()
@@ -168,7 +168,7 @@ def refused_while_they_sign_out(context: BrowserContext, served: Served) -> Page
     expect(dialog).to_contain_text("You are signed out once everything has arrived.")
     context.unroute_all()
     context.route(PROGRESS, refuse_completions)
-    dialog.get_by_role("button", name="Send now").click()
+    dialog.get_by_role("button", name="Send now", exact=True).click()
     expect(dialog.get_by_role("heading")).to_have_text("The server will not have 1 thing you did")
     expect(dialog).to_contain_text("You are still signed in.")
     return page
@@ -182,9 +182,11 @@ def test_what_the_server_refuses_while_somebody_signs_out_is_told_before_they_go
 ) -> None:
     with browser.new_context(service_workers="block") as context:
         page = refused_while_they_sign_out(context, served)
-        page.get_by_role("dialog").get_by_role("link", name="See why, and what you can do").click()
+        page.get_by_role("dialog").get_by_role(
+            "link", name="See why, and what you can do", exact=True
+        ).click()
         expect(page.get_by_role("dialog")).to_have_count(0)
-        expect(page.get_by_role("heading", name="What the server will not have")).to_be_visible()
+        expect(page.get_by_role("heading", name="What the server will not have", exact=True)).to_be_visible()
         # They have been told: now nothing holds them up.
         sign_out(page)
         expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
@@ -195,7 +197,7 @@ def test_what_the_server_refused_is_still_there_for_who_signed_out_all_the_same(
 ) -> None:
     with browser.new_context(service_workers="block") as context:
         page = refused_while_they_sign_out(context, served)
-        page.get_by_role("button", name="Sign out all the same").click()
+        page.get_by_role("button", name="Sign out all the same", exact=True).click()
         expect(page.get_by_text("You are signed out, here and on the server.")).to_be_visible()
         sign_in(page, served)
         expect(page.locator(".standing")).to_have_text("1 refused")
@@ -205,7 +207,7 @@ def test_a_screen_locked_offline_stays_locked_after_a_restart_and_ends_the_sessi
     page: Page, served: Served
 ) -> None:
     sign_in(page, served)
-    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="Your courses", exact=True)).to_be_visible()
     waiting(page, 0)
     served.kill()
     sign_out(page)
@@ -220,7 +222,7 @@ def test_who_types_while_the_server_hears_of_the_sign_out_keeps_their_place(
     page: Page, served: Served
 ) -> None:
     sign_in(page, served)
-    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="Your courses", exact=True)).to_be_visible()
     served.kill()
     sign_out(page)
     expect(page.get_by_text("The server does not know yet.")).to_be_visible()
@@ -272,7 +274,7 @@ def test_what_a_full_device_set_aside_is_not_called_nothing_after_the_page_was_l
 ) -> None:
     page.add_init_script(FULL_STORAGE)
     sign_in(page, served)
-    expect(page.get_by_role("heading", level=1, name="Your courses")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="Your courses", exact=True)).to_be_visible()
     reads_without_a_network(page)
     open_lesson(page, LESSON)
     lesson = page.url
@@ -284,13 +286,13 @@ def test_what_a_full_device_set_aside_is_not_called_nothing_after_the_page_was_l
     mark_complete(page)
     expect(page.get_by_text(re.compile("not safe yet: this device can.t keep it"))).to_be_visible()
     page.goto(f"{served.url}/waiting")
-    expect(page.get_by_role("heading", level=1, name="What is waiting")).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="What is waiting", exact=True)).to_be_visible()
     expect(page.get_by_role("alert")).to_contain_text("Not safe yet.")
     expect(page.get_by_text("Reading what waits on this device")).to_have_count(0)
     expect(page.get_by_text(ALL_THERE)).to_have_count(0)
     sign_out(page)
     expect(page.get_by_role("dialog")).to_contain_text("What waits on this device can")
-    page.get_by_role("button", name="Stay signed in").click()
+    page.get_by_role("button", name="Stay signed in", exact=True).click()
     # There is room again, and a server.
     page.evaluate("sessionStorage.clear()")
     served.start()

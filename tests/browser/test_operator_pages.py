@@ -78,7 +78,7 @@ def test_a_dead_letter_is_explained_and_discarded_with_a_reason(olu: Page, serve
     letter.get_by_text("The record, and the rule it breaks").click()
     expect(letter.locator("pre")).to_contain_text("no-such-course")
     letter.get_by_text("Redrive or discard it").click()
-    discard = letter.get_by_role("button", name="Discard it")
+    discard = letter.get_by_role("button", name="Discard it", exact=True)
     expect(discard).to_be_disabled()
     letter.get_by_label(re.compile("^Why")).fill("a course that was never there")
     discard.click()
@@ -95,7 +95,9 @@ def test_nothing_is_called_lost_or_whole_while_the_portal_cannot_be_heard(
         page = context.new_page()
         sign_in(page, served, "olu@holdfast.example")
         heading(page, "How it is now")
-        lost = page.locator("section").filter(has=page.get_by_role("heading", name="What is lost"))
+        lost = page.locator("section").filter(
+            has=page.get_by_role("heading", name="What is lost", exact=True)
+        )
         expect(page.locator(".lead")).to_contain_text("We cannot reach the service.")
         expect(lost).to_contain_text("Not known now.")
         expect(lost).not_to_contain_text("Nothing: every part does its work.")
@@ -103,7 +105,7 @@ def test_nothing_is_called_lost_or_whole_while_the_portal_cannot_be_heard(
 
 @pytest.mark.timeout(300)
 def test_no_part_is_called_ok_once_the_portal_is_not_heard_any_more(olu: Page, served: Served) -> None:
-    lost = olu.locator("section").filter(has=olu.get_by_role("heading", name="What is lost"))
+    lost = olu.locator("section").filter(has=olu.get_by_role("heading", name="What is lost", exact=True))
     # A busy disk makes the journal at risk for a minute.
     expect(lost).to_contain_text("Nothing: every part does its work.", timeout=90_000)
     parts = olu.get_by_role("table").first.locator("tbody .state")
@@ -125,10 +127,10 @@ def test_a_replay_is_looked_at_first_and_changes_nothing_that_was_applied(olu: P
     olu.get_by_label(re.compile("^From")).fill((now - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S"))
     olu.get_by_label(re.compile("^Up to")).fill((now + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S"))
     olu.get_by_label("Why").fill("a look at the last hour")
-    olu.get_by_role("button", name="See what would change").click()
+    olu.get_by_role("button", name="See what would change", exact=True).click()
     expect(olu.get_by_text("A look at what would change is done")).to_be_visible()
     expect(olu.locator(".operator .rows").first).to_contain_text("applied again")
-    olu.get_by_role("button", name="Replay in earnest").click()
+    olu.get_by_role("button", name="Replay in earnest", exact=True).click()
     expect(olu.get_by_text("A replay is done")).to_be_visible()
     open_place(olu, served, "ledger")
     expect(olu.get_by_text(re.compile("^It balances"))).to_be_visible()
@@ -188,7 +190,7 @@ def test_a_person_changes_their_password_and_only_their_other_devices_are_out(
     olu: Page, served: Served
 ) -> None:
     old = served.client("olu")
-    olu.get_by_role("link", name="Olu Operator").click()
+    olu.get_by_role("link", name="Olu Operator", exact=True).click()
     heading(olu, "Your account")
     form = olu.locator("form")
     for current, role, words in (
@@ -197,7 +199,7 @@ def test_a_person_changes_their_password_and_only_their_other_devices_are_out(
     ):
         form.get_by_label("Password now").fill(current)
         form.get_by_label(re.compile("^New password")).fill("a longer password")
-        form.get_by_role("button", name="Change password").click()
+        form.get_by_role("button", name="Change password", exact=True).click()
         expect(form.locator(f'[role="{role}"]')).to_have_text(words)
     assert old.get("/api/auth/session").status_code == 401
     old.close()

@@ -112,7 +112,7 @@ def test_two_tabs_agree_each_reloads_once_and_everything_is_where_it_was(
     for tab in (courses, lesson):
         expect(tab.get_by_text(READY)).to_be_visible()
     assert of_courses == of_lesson == [], "nothing happens before somebody says so"
-    courses.get_by_role("button", name="Use it now").click()
+    courses.get_by_role("button", name="Use it now", exact=True).click()
 
     expect(courses.get_by_role("heading", name=NEW)).to_be_visible()
     until(lambda: build_of(lesson) == name_of(second))
@@ -143,9 +143,9 @@ def test_a_tab_of_the_old_build_still_finds_its_files_when_the_server_has_them_n
     same = (second / "assets" / later.name).exists()
     assert gone or same
     page.goto(served.url + "/staff")
-    expect(page.get_by_role("heading", name="Hello, Ada Learner")).to_be_visible()
+    expect(page.get_by_role("heading", name="Hello, Ada Learner", exact=True)).to_be_visible()
     assert build_of(page) == name_of(first), "who said nothing stays with the old build, whole"
-    page.get_by_role("button", name="Use it now").click()
+    page.get_by_role("button", name="Use it now", exact=True).click()
     until(lambda: build_of(page) == name_of(second))
     kept = page.evaluate(
         """async () => (await Promise.all((await caches.keys()).map(async (name) =>
@@ -224,7 +224,7 @@ def test_later_means_later(context: BrowserContext, served: Served, second: Path
     sign_in(page, served)
     controlled(page)
     update(page, served, second)
-    page.get_by_role("button", name="Later").click()
+    page.get_by_role("button", name="Later", exact=True).click()
     expect(page.get_by_text(READY)).to_have_count(0)
     expect(page.get_by_role("heading", name=OLD)).to_be_visible()
 
@@ -240,7 +240,7 @@ def test_no_tab_reloads_while_something_is_being_sent_and_it_arrives_once(
         open_lesson(page, QUIZ_LESSON)
         seen = loads(page)
         update(page, served, second)
-        take = page.get_by_role("button", name="Use it now")
+        take = page.get_by_role("button", name="Use it now", exact=True)
         expect(take).to_be_visible()
         strike = proxy.strike(withhold, "/api/client/progress/batch")
         mark_complete(page)
@@ -263,13 +263,13 @@ def test_no_tab_reloads_over_what_somebody_typed_into_a_form_and_has_not_sent(
     page = context.new_page()
     sign_in(page, served, BEN)
     controlled(page)
-    page.get_by_role("link", name="Reading the tide").click()
-    description = page.get_by_role("textbox", name="Description")
+    page.get_by_role("link", name="Reading the tide", exact=True).click()
+    description = page.get_by_role("textbox", name="Description", exact=True)
     words = f"{description.input_value()} And more."
     description.fill(words)
     seen = loads(page)
     update(page, served, second)
-    page.get_by_role("button", name="Use it now").click()
+    page.get_by_role("button", name="Use it now", exact=True).click()
     waits = page.get_by_text("and what you typed is sent or cleared")
     expect(waits).to_be_visible()
     page.wait_for_timeout(1_500)
@@ -296,7 +296,7 @@ def test_an_assignment_in_the_making_is_there_again_in_the_new_version(
     page.get_by_label(re.compile("^Due on")).fill("2031-12-24")
     page.get_by_label(re.compile("^Note")).fill("Soon")
     update(page, served, second)
-    page.get_by_role("button", name="Use it now").click()
+    page.get_by_role("button", name="Use it now", exact=True).click()
     until(lambda: build_of(page) == name_of(second))
     expect(page.get_by_text("1 person is chosen.")).to_be_visible()
     expect(page.get_by_label(re.compile("^Due on"))).to_have_value("2031-12-24")
@@ -315,6 +315,6 @@ def test_without_any_worker_the_new_version_is_offered_too(
     deploy(second, served.folder / "client")
     # What a tab of the old build meets when it asks for a file that is gone.
     page.evaluate("dispatchEvent(new Event('vite:preloadError'))")
-    page.get_by_role("button", name="Use it now").click()
+    page.get_by_role("button", name="Use it now", exact=True).click()
     expect(page.get_by_role("heading", name=NEW)).to_be_visible()
     context.close()

@@ -102,7 +102,7 @@ def wait_for_reading(page: Page, path: str) -> None:
 def at_courses(page: Page, served: Served) -> None:
     """Signed in, with the worker; no lesson is open that would say how far it was read."""
     sign_in(page, served)
-    expect(page.get_by_role("link", name="Reading the tide")).to_be_visible()
+    expect(page.get_by_role("link", name="Reading the tide", exact=True)).to_be_visible()
     assert worker_of(page) == "/sw.js"
     # So the worker knows who is here.
     wait_for_reading(page, "/courses")
@@ -111,7 +111,7 @@ def at_courses(page: Page, served: Served) -> None:
 def reading(page: Page, served: Served, title: str, path: str) -> None:
     """Sign in, read a lesson, and wait until the worker holds it."""
     at_courses(page, served)
-    page.get_by_role("link", name="Reading the tide").click()
+    page.get_by_role("link", name="Reading the tide", exact=True).click()
     page.get_by_role("link", name=title, exact=True).click()
     expect(page.get_by_role("heading", level=1, name=title)).to_be_visible()
     wait_for_reading(page, path)
@@ -171,9 +171,9 @@ def test_an_address_that_was_never_opened_starts_the_page_offline_and_says_what_
     context.set_offline(True)
     other = context.new_page()
     other.goto(served.url + UNSEEN_PATH)
-    expect(other.get_by_role("heading", name="We could not load this lesson")).to_be_visible()
-    other.get_by_role("link", name="Holdfast").click()
-    expect(other.get_by_role("link", name="Reading the tide")).to_be_visible()
+    expect(other.get_by_role("heading", name="We could not load this lesson", exact=True)).to_be_visible()
+    other.get_by_role("link", name="Holdfast", exact=True).click()
+    expect(other.get_by_role("link", name="Reading the tide", exact=True)).to_be_visible()
 
 
 def test_a_portal_that_is_out_is_read_from_the_device_too(page: Page, served: Served) -> None:
@@ -216,7 +216,7 @@ def test_of_administration_the_lists_are_kept_and_nothing_of_sign_in_health_or_t
 
 def test_signing_out_takes_everything_read_off_the_device(page: Page, served: Served) -> None:
     reading(page, served, LESSON, LESSON_PATH)
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     expect(page.get_by_label("Password")).to_be_visible()
     until(lambda: not readings(page))
 
@@ -240,7 +240,7 @@ def test_another_person_never_sees_what_the_first_one_read(
     until(lambda: len([name for name in held(other) if name.endswith("-reads")]) == 1)
     context.set_offline(True)
     other.goto(served.url + LESSON_PATH)
-    expect(other.get_by_role("heading", name="We could not load this lesson")).to_be_visible()
+    expect(other.get_by_role("heading", name="We could not load this lesson", exact=True)).to_be_visible()
     expect(other.get_by_text("Ada Learner")).to_have_count(0)
 
 
@@ -264,9 +264,9 @@ def test_a_course_kept_for_offline_is_read_without_having_been_opened(
     page: Page, context: BrowserContext, served: Served
 ) -> None:
     sign_in(page, served)
-    page.get_by_role("link", name="Reading the tide").click()
+    page.get_by_role("link", name="Reading the tide", exact=True).click()
     assert worker_of(page) == "/sw.js"
-    page.get_by_role("button", name="Keep for offline").click()
+    page.get_by_role("button", name="Keep for offline", exact=True).click()
     expect(page.get_by_text(re.compile(r"On this device: 5 lessons, \d+ KB, stored at "))).to_be_visible()
     context.set_offline(True)
     page.goto(served.url + WITH_FIGURE_PATH)
@@ -274,8 +274,8 @@ def test_a_course_kept_for_offline_is_read_without_having_been_opened(
     expect(page.get_by_text("Shown from this device.")).to_be_visible()
     page.goto(served.url + "/courses/reading-the-tide")
     expect(page.get_by_text("On this device: 5 lessons")).to_be_visible()
-    page.get_by_role("button", name="Remove it from this device").click()
-    expect(page.get_by_role("button", name="Keep for offline")).to_be_visible()
+    page.get_by_role("button", name="Remove it from this device", exact=True).click()
+    expect(page.get_by_role("button", name="Keep for offline", exact=True)).to_be_visible()
     assert not any(path.startswith("/api/") for name, paths in held(page).items() for path in paths
                    if name.endswith("-kept"))  # fmt: skip
 
@@ -284,14 +284,14 @@ def test_a_course_that_could_not_be_stored_whole_is_not_called_kept(
     page: Page, context: BrowserContext, served: Served
 ) -> None:
     sign_in(page, served)
-    page.get_by_role("link", name="Reading the tide").click()
+    page.get_by_role("link", name="Reading the tide", exact=True).click()
     assert worker_of(page) == "/sw.js"
-    expect(page.get_by_role("button", name="Keep for offline")).to_be_enabled()
+    expect(page.get_by_role("button", name="Keep for offline", exact=True)).to_be_enabled()
     context.set_offline(True)
-    page.get_by_role("button", name="Keep for offline").click()
+    page.get_by_role("button", name="Keep for offline", exact=True).click()
     expect(page.get_by_text("The server did not answer, so a part is missing.")).to_be_visible()
     context.set_offline(False)
-    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Try again", exact=True).click()
     expect(page.get_by_text("On this device: 5 lessons")).to_be_visible()
 
 
@@ -411,7 +411,7 @@ def test_below_the_percentage_a_browser_keeps_the_pages_files_and_nothing_else(
     assert readings(page) == set()
     context.set_offline(True)
     page.reload()
-    expect(page.get_by_role("heading", name="We could not load this lesson")).to_be_visible()
+    expect(page.get_by_role("heading", name="We could not load this lesson", exact=True)).to_be_visible()
     expect(page.get_by_text("Ada Learner")).to_be_visible()
 
 
