@@ -102,7 +102,7 @@ def test_the_store_is_locked_by_another_program(at: Site) -> None:
     with locked(at) as end:
         at.work()
         with at.reading("store-read-only.md", "store_read_only") as page:
-            page.through("ps -o")
+            page.through("xargs ps")
             until(lambda: "applying_behind" in at.named(), 30)
             end()
             at.applied()
