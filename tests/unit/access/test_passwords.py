@@ -44,9 +44,10 @@ def test_nobody_costs_what_somebody_costs() -> None:
         assert callable(work)
         times = []
         for _ in range(5):
-            began = time.perf_counter()
+            # What this thread worked, and not how long it waited for its turn: one lane is no other thread's.
+            began = time.thread_time()
             work()
-            times.append(time.perf_counter() - began)
+            times.append(time.thread_time() - began)
         return min(times)
 
     stored = hash_password("correct horse")
