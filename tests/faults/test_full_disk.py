@@ -21,7 +21,7 @@ from holdfast.journal.file import FileJournal
 from holdfast.journal.record import Event
 from holdfast.web.app import App
 from holdfast.wiring import make_app, opened, running
-from tests.faults.hold import healed, holds, refusal
+from tests.faults.hold import healed, healed_by_next_look, holds, refusal, waits
 from tests.faults.load import Sender
 from tests.faults.school import effects, founded, posted, proven, settings_of
 from tests.records import events, put
@@ -68,7 +68,9 @@ async def until_full(journal: FileJournal) -> list[Event]:
     raise AssertionError("the disk never filled")
 
 
-async def test_a_real_disk_that_fills_up_keeps_what_was_answered_for(small_disk: Path) -> None:
+async def test_a_real_disk_that_fills_up_keeps_what_was_answered_for(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     logs = small_disk / "logs"
     (small_disk / "ballast").write_bytes(b"x" * 64_000)
     journal = FileJournal(logs, segment_bytes=40_000)
@@ -78,23 +80,27 @@ async def test_a_real_disk_that_fills_up_keeps_what_was_answered_for(small_disk:
 
     ballast = fill(small_disk)
     journal = FileJournal(logs, segment_bytes=40_000)
+    waited = waits(journal, monkeypatch)
     holds(journal, kept)
     assert (await refusal(journal, events(5000, 4))).code == "disk_full"
     holds(journal, kept)
     ballast.unlink()
-    assert await healed(journal) < 3
+    await healed_by_next_look(journal, waited)
     await put(journal, events(6000, 4))
     holds(journal, kept + events(6000, 4))
     journal.close()
 
 
-async def test_a_first_start_on_a_real_full_disk_answers_and_heals(small_disk: Path) -> None:
+async def test_a_first_start_on_a_real_full_disk_answers_and_heals(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (small_disk / "logs").mkdir()
     ballast = fill(small_disk)
     journal = FileJournal(small_disk / "logs")
+    waited = waits(journal, monkeypatch)
     assert (await refusal(journal, events(0, 4))).code == "disk_full"
     ballast.unlink()
-    assert await healed(journal) < 3
+    await healed_by_next_look(journal, waited)
     await put(journal, events(4, 4))
     holds(journal, events(4, 4))
     journal.close()
