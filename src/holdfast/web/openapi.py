@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
+import anyio.to_thread
 import msgspec
 
 from holdfast import __version__
@@ -135,10 +137,14 @@ def _responses(call: Call, by_type: dict[Any, Any]) -> dict[str, Any]:
 
 def call_for(calls: tuple[Call, ...], kinds: Sequence[Kind]) -> Call:
     """The call that gives the document of all the others."""
-    text = msgspec.json.encode(document(calls, kinds))
+
+    @cache
+    def text() -> bytes:
+        return msgspec.json.encode(document(calls, kinds))
 
     async def openapi(_: Ask) -> Answer:
-        return Answer(text, headers={"cache-control": "no-cache"})
+        # Made when first asked for: it takes longer than anything else of a start, and most never ask.
+        return Answer(await anyio.to_thread.run_sync(text), headers={"cache-control": "no-cache"})
 
     return Call(
         "GET", "/api/openapi.json", openapi, "public", None, "This document", gives=("application/json",)
