@@ -174,9 +174,9 @@ def test_a_yaml_bomb_does_no_harm() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     bomb = "\n".join([*lines, "title: *a11", "quiz: [{prompt: *a11, choices: [*a11, *a11], answer: *a11}]"])
-    started_s = time.monotonic()
+    started_s = time.thread_time()
     assert "`title` must be text" in refusal({"course.yaml": bomb, "a.md": f"---\n{bomb}\n---\nx"})
-    assert time.monotonic() - started_s < 2
+    assert time.thread_time() - started_s < 2
 
 
 # Quizzes

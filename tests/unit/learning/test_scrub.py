@@ -298,6 +298,9 @@ def test_the_quick_look_misses_nothing_that_the_thorough_one_would_scrub(data: d
     ],
 )
 def test_no_text_makes_it_slow(text: str) -> None:
-    began = time.process_time()
-    SCRUBBER.scrub(body({"x": text}), "tide")
-    assert time.process_time() - began < 0.5
+    def cost() -> float:
+        began = time.thread_time()
+        SCRUBBER.scrub(body({"x": text}), "tide")
+        return time.thread_time() - began
+
+    assert min(cost() for _ in range(3)) < 0.5
