@@ -11,15 +11,19 @@ _WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("
 PORTS: Final = range(20_000 + _WORKER % 12 * 1_000, 21_000 + _WORKER % 12 * 1_000)
 """Below those that a machine gives out by itself, and of this worker of the tests alone: while nobody
 listens there, nobody else takes the port."""
+_given: set[int] = set()
 
 
 def quiet_port() -> int:
-    """A port that is free, also after a kill."""
-    for port in random.sample(PORTS, 50):
+    """A port that is free, also after a kill; whoever got one before may not listen there yet."""
+    if len(_given) > len(PORTS) - 100:
+        _given.clear()
+    for port in random.sample([port for port in PORTS if port not in _given], 50):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise OSError("no port is free")
