@@ -81,13 +81,12 @@ class Site:
     @contextmanager
     def reading(self, page: str, *degradations: str) -> Iterator[Reading]:
         """The page that health names for its losses, typed while they last; at its end they are over."""
-        until(lambda: set(degradations) <= set(self.named()), 30)
+        named = until(lambda: set(degradations) <= set(found := self.named()) and found, 30)
         for name in degradations:
-            its = (ROOT / self.named()[name]["runbook"]).read_text()
+            runbook = named[name]["runbook"]
+            its = (ROOT / runbook).read_text()
             assert f"`{name}`" in its
-            assert self.named()[name]["runbook"] == f"docs/runbooks/{page}" or f"({page})" in its, (
-                "it leads there"
-            )
+            assert runbook == f"docs/runbooks/{page}" or f"({page})" in its, "it leads there"
         with self.shell.reading(page) as reading:
             reading.until_over = self.until_well
             yield reading

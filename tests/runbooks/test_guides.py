@@ -22,8 +22,8 @@ def shell(tmp_path: Path, warm: Path) -> Iterator[Shell]:
 def served(shell: Shell, data: Path) -> None:
     """Wait for the portal that a guide has started, so that it is stopped in the end."""
     note = data / "run" / "portal.json"
-    until(note.exists, 60)
-    (shell.folder / "unit.log.pid").write_text(str(msgspec.json.decode(note.read_bytes())["pid"]))
+    text = until(lambda: note.exists() and note.read_bytes(), 60)  # it is empty for a moment
+    (shell.folder / "unit.log.pid").write_text(str(msgspec.json.decode(text)["pid"]))
 
 
 def test_ones_own_machine(shell: Shell, tmp_path: Path) -> None:

@@ -41,8 +41,10 @@ def serve(path: str) -> None:
         import_module(f"holdfast.cli.{each.name}")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as door:
-        door.bind(path)
+        # A path is there before anybody listens: who waits for this one may call as soon as they see it.
+        door.bind(f"{path}.new")
         door.listen()
+        Path(f"{path}.new").rename(path)
         while True:
             line, _ = door.accept()
             if os.fork() == 0:
