@@ -126,7 +126,7 @@ def test_days_whose_traces_were_lost_come_back_once_though_the_replay_is_killed_
     assert (dry["counts"]["matched"], dry["counts"]["applied"]) == (clicks, clicks)
     asked = replayed(school, "--org", "oulad", "--rate", "1500", "--no-wait", "--id", "the-days")
     assert asked["status"] in {"queued", "running"}
-    until(lambda: replay_of(school, "the-days")["progress"] > 0)
+    until(lambda: replay_of(school, "the-days")["progress"] > 0, 60)
     school.kill()
     school.start()
     done = until(lambda: (found := replay_of(school, "the-days"))["status"] == "done" and found, 120)
