@@ -23,6 +23,8 @@ FLAGS: Final = [
 ]
 ADA: Final = "ada@tidewater.example"
 LESSON: Final = "Springs and neaps"
+A_TIME: Final = r"(?:[A-Z][a-z]+ \d+, \d{4}, )?\d+:\d\d"
+"""As a page writes a moment: with its day where that is not today's, as a next try's is before midnight."""
 CLEO: Final = "cleo@highland.example"
 BROKEN_STORAGE: Final = (
     "IDBFactory.prototype.open = () => { throw new DOMException('broken', 'UnknownError') }"
@@ -47,7 +49,7 @@ def sign_in(page: Page, served: Served, email: str = ADA) -> None:
 def open_lesson(page: Page, title: str) -> None:
     """From the courses to a lesson of the demo course."""
     page.get_by_role("link", name="Reading the tide", exact=True).click()
-    page.get_by_role("link", name=title).click()
+    page.get_by_role("link", name=title, exact=True).click()
     expect(page.get_by_role("heading", level=1, name=title)).to_be_visible()
 
 

@@ -18,6 +18,7 @@ from tests.browser.learner import (
     mark_complete,
     open_lesson,
     overflow_px,
+    reads_without_a_network,
     saved,
     sign_in,
     waiting,
@@ -60,7 +61,7 @@ def on_each_page(page: Page, served: Served, look: Callable[[str], None]) -> Non
     page.get_by_role("link", name="Reading the tide", exact=True).click()
     expect(page.get_by_role("heading", level=1, name="Reading the tide", exact=True)).to_be_visible()
     look("course")
-    page.get_by_role("link", name=LESSON).click()
+    page.get_by_role("link", name=LESSON, exact=True).click()
     expect(page.get_by_role("heading", level=1, name=LESSON)).to_be_visible()
     mark_complete(page)
     saved(page)
@@ -68,6 +69,8 @@ def on_each_page(page: Page, served: Served, look: Callable[[str], None]) -> Non
     page.get_by_role("link", name="All lessons of this course", exact=True).click()
     page.get_by_role("link", name="Reading a table", exact=True).click()
     expect(page.get_by_role("heading", level=1, name="Reading a table", exact=True)).to_be_visible()
+    # The script of the page of what waits must be here by then.
+    reads_without_a_network(page)
     served.kill()
     mark_complete(page)
     kept(page)
