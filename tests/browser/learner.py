@@ -117,9 +117,9 @@ def waiting(page: Page, count: int) -> None:
 
 
 def journal_lines(served: Served, kind: str) -> list[str]:
-    """The journal's lines of a kind."""
-    text = (served.data / "logs" / "offline-sync.jsonl").read_text()
-    return [line for line in text.splitlines() if f'"kind":"{kind}"' in line]
+    """The journal's lines of a kind; what comes after the last line's end is still being written."""
+    lines = (served.data / "logs" / "offline-sync.jsonl").read_bytes().split(b"\n")[:-1]
+    return [text for line in lines if f'"kind":"{kind}"' in (text := line.decode())]
 
 
 def faults_seen_by_axe(page: Page) -> list[str]:

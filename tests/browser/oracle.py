@@ -18,7 +18,8 @@ def journalled(data: Path) -> Counter[str]:
     """How often each event id stands in the journal, in all of its segments."""
     found: Counter[str] = Counter()
     for segment in (data / "logs").glob("offline-sync*.jsonl"):
-        for line in segment.read_text().splitlines():
+        # What comes after the last line's end is still being written.
+        for line in segment.read_bytes().split(b"\n")[:-1]:
             record = json.loads(line)
             if "e" in record:
                 found[record["e"]["id"]] += 1
