@@ -84,19 +84,21 @@ class Tab:
         self.until(f"!window.isOld && ({ready})")
 
     def evaluate(self, expression: str, *, timeout_s: float = 30.0) -> Any:  # noqa: ANN401 - whatever it gives
-        """The value of an expression, waited for when it is a promise. `Refused` carries what it threw."""
-        return _value(
-            self.call(
-                "Runtime.evaluate",
-                timeout_s=timeout_s,
-                expression=expression,
-                awaitPromise=True,
-                returnByValue=True,
-                userGesture=True,
-            )
-        )
+        """The value of an expression, waited for when it is a promise. `Refused` carries what it threw.
 
-    def until(self, expression: str, timeout_s: float = 30.0) -> Any:  # noqa: ANN401 - whatever it gives
+        What the page told before it had the value is in `said` by then."""
+        said = self.call(
+            "Runtime.evaluate",
+            timeout_s=timeout_s,
+            expression=expression,
+            awaitPromise=True,
+            returnByValue=True,
+            userGesture=True,
+        )
+        self.chrome.cdp.heard_so_far()
+        return _value(said)
+
+    def until(self, expression: str, timeout_s: float = 60.0) -> Any:  # noqa: ANN401 - whatever it gives
         """What the expression gives as soon as it is true; navigations in between are waited out."""
         end = time.monotonic() + timeout_s
         found: Any = None
@@ -117,7 +119,7 @@ class Tab:
 
     def freeze(self) -> None:
         """What Chromium does to a tab that was hidden for long: its tasks stop, its locks stay its own."""
-        assert self.evaluate("document.hidden"), "only a hidden page is frozen"
+        self.until("document.hidden")  # only a hidden page is frozen
         self.evaluate(FREEZE_IS_TOLD)
         before = self.said.count(FROZEN)
         self.call("Page.setWebLifecycleState", state="frozen")
@@ -133,9 +135,9 @@ class Tab:
         _wait(lambda: self.crashed, "the renderer did not crash")
 
     def close(self) -> None:
-        """As a person closes it: `pagehide` runs."""
+        """As a person closes it: `pagehide` runs. Returns once the page is gone."""
         self.chrome.cdp.call("Target.closeTarget", {"targetId": self.target})
-        self.chrome.tabs.pop(self.session, None)
+        _wait(lambda: self.session not in self.chrome.tabs, "the page did not go")
 
     def clock_jumps(self, by_s: float) -> None:
         """From now on, also after a reload, the page's wall clock is off by this much."""
@@ -163,7 +165,7 @@ def _value(said: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever the page gav
     return said["result"].get("value")
 
 
-def _wait(came: Callable[[], bool], otherwise: str, timeout_s: float = 20.0) -> None:
+def _wait(came: Callable[[], bool], otherwise: str, timeout_s: float = 60.0) -> None:
     end = time.monotonic() + timeout_s
     while not came():
         assert time.monotonic() < end, otherwise

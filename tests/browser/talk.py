@@ -38,7 +38,7 @@ class Talk:
         self._ids = itertools.count(1)
         self._asked: dict[int, Future[dict[str, Any]]] = {}
         self._heard = heard
-        self._events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[dict[str, Any] | threading.Event | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._gone = False
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._read, self._tell)]
@@ -74,6 +74,15 @@ class Talk:
         except TimeoutError:
             raise TimeoutError(f"{method} was not answered within {timeout_s} s") from None
 
+    def heard_so_far(self) -> None:
+        """Wait until every event that has come in by now has been heard."""
+        all_heard, teller = threading.Event(), self._threads[-1]
+        self._events.put(all_heard)
+        # Whoever hears is on the way to it; and one that has ended hears nothing more.
+        while teller is not threading.current_thread() and teller.is_alive():
+            if all_heard.wait(0.1):
+                return
+
     def close(self) -> None:
         """End the connection; the browser goes on."""
         with suppress(Exception):
@@ -108,4 +117,7 @@ class Talk:
 
     def _tell(self) -> None:
         while (event := self._events.get()) is not None:
-            self._heard(event)
+            if isinstance(event, threading.Event):
+                event.set()
+            else:
+                self._heard(event)
