@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 PAGE_BYTES = 4096
@@ -16,10 +17,14 @@ def database_files(profile: Path, port: int) -> list[Path]:
 
 
 def is_in_local_storage(profile: Path, text: str) -> bool:
-    """Whether a text has reached the disk there: Chromium keeps it in memory for some five seconds."""
+    """Whether a text has reached the disk there: Chromium keeps the first of an origin's in memory for some
+    five seconds, and what comes later until a minute has passed for each time it wrote."""
     folder = profile / "Default" / "Local Storage"
     spelt = (text.encode(), text.encode("utf-16-le"))
-    contents = [each.read_bytes() for each in folder.rglob("*") if each.is_file()]
+    contents = []
+    for each in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # a running Chromium puts its files together
+            contents += [each.read_bytes()] if each.is_file() else []
     return any(each in content for content in contents for each in spelt)
 
 

@@ -271,7 +271,7 @@ class Nemesis:
 
     def _kill_browser(self) -> str:
         # A numbering that nobody has put down as lost yet stands in localStorage alone, which a killed
-        # browser keeps without its last five seconds: until then there is nothing that could tell.
+        # browser keeps without its last seconds, up to a minute: until then there is nothing that could tell.
         if self._is_fresh_loss():
             return ""
         killed = self.chrome.kill()

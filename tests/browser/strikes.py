@@ -41,7 +41,7 @@ SIGN_OUT: Final = """fetch("/api/auth/session").then((answer) => answer.json()).
   .then((answer) => { if (!answer.ok) throw new Error(`signing out: ${answer.status}`) })"""
 DAY_S: Final = 86_400.0
 LOCAL_STORAGE_S: Final = 8.0
-"""Chromium keeps what is written there in memory for some five seconds."""
+"""Chromium keeps what is written there in memory for five seconds, and up to a minute once it has written."""
 QUICK_S: Final = 8.0
 """How long a tab that lives may take to answer."""
 DRAINED_S: Final = 90.0
