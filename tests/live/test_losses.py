@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from tests.live.listening import listening, proof
-from tests.served import NO_LIMITS, Served, completed, lesson_of, served
+from tests.served import NO_LIMITS, SMALL_DISK, Served, completed, lesson_of, served, stalls
 
 PERIOD_S = 2.0
 DWELL_S = 5.0
@@ -25,11 +25,10 @@ SETTINGS = {
     **NO_LIMITS,
     "HOLDFAST_PROBE_PERIOD_S": str(PERIOD_S),
     "HOLDFAST_HEALTH_DWELL_S": str(DWELL_S),
-    # The small disks of these tests are always below the marks.
-    "HOLDFAST_DISK_SOFT_BYTES": "3",
-    "HOLDFAST_DISK_HIGH_BYTES": "2",
-    "HOLDFAST_DISK_HARD_BYTES": "1",
+    **SMALL_DISK,
 }
+WELL_S = 120.0
+"""Two slow syncs of a busy machine are told for a minute."""
 STORE = ("store.sqlite3", "store.sqlite3-wal")
 """Without the shared memory beside them: it is mapped, and to freeze a mapped file is to kill who maps it."""
 NOISE_S = 0.4
@@ -184,18 +183,18 @@ async def test_under_traffic_a_loss_is_heard_within_a_second_and_its_end_after_t
     breaks, name = WAYS[way]
     with school(tmp_path, way) as portal, portal.client("ada") as ada:
         async with listening(portal.url, proof(ada)) as stream, traffic(portal, ada):
-            await stream.until(lambda document: document["status"] == "ok")
+            await stream.until(lambda document: document["status"] == "ok", WELL_S)
             await asyncio.sleep(1.0)  # so that there is traffic behind it, and not only before it
-            with breaks(portal.data):
+            with stalls() as lost, breaks(portal.data):
                 began_s = time.monotonic()
                 heard_s = await stream.until(lambda document: document["status"] != "ok")
-                assert heard_s - began_s < 1.0 + NOISE_S
+                assert heard_s - began_s - lost(began_s, heard_s) < 1.0 + NOISE_S
                 await stream.until(lambda document: name in named(document))
                 loss = next(each for each in stream.document["degradations"] if each["name"] == name)
                 assert all(loss[field] for field in ("lost", "works", "since", "runbook", "expectedEndAt"))
                 assert ada.get("/readyz").status_code == 200
-            mended_s = time.monotonic()
-            well_s = await stream.until(lambda document: document["status"] == "ok", 40.0)
+                mended_s = time.monotonic()
+            well_s = await stream.until(lambda document: document["status"] == "ok", WELL_S)
             assert well_s - mended_s >= DWELL_S - 3.0, "better is not believed at once"
             statuses = [each.data["patch"].get("status") for each in stream.names("patch")]
             assert [each for each in statuses if each is not None] == ["degraded", "ok"], (
@@ -208,28 +207,30 @@ async def test_in_the_quiet_a_loss_is_heard_within_one_period(tmp_path: Path, wa
     breaks, name = WAYS[way]
     with school(tmp_path, way) as portal, portal.client("ada") as ada:
         async with listening(portal.url, proof(ada)) as stream:
-            await stream.until(lambda document: document["status"] == "ok")
+            await stream.until(lambda document: document["status"] == "ok", WELL_S)
             await asyncio.sleep(PERIOD_S)
-            with breaks(portal.data):
+            with stalls() as lost, breaks(portal.data):
                 began_s = time.monotonic()
                 heard_s = await stream.until(lambda document: document["status"] != "ok")
-                assert heard_s - began_s < PERIOD_S + 0.1 + NOISE_S
+                assert heard_s - began_s - lost(began_s, heard_s) < PERIOD_S + 0.1 + NOISE_S
                 await stream.until(lambda document: name in named(document))
-            await stream.until(lambda document: document["status"] == "ok", 40.0)
+            await stream.until(lambda document: document["status"] == "ok", WELL_S)
 
 
 async def test_an_outage_every_other_second_is_one_loss(tmp_path: Path) -> None:
-    with served(tmp_path, SETTINGS) as portal, portal.client("ada") as ada:
+    # Longer than a busy machine may hold up the next outage, and shorter than all of them together.
+    patient = {**SETTINGS, "HOLDFAST_HEALTH_DWELL_S": "15"}
+    with served(tmp_path, patient) as portal, portal.client("ada") as ada:
         async with listening(portal.url, proof(ada)) as stream, traffic(portal, ada):
-            await stream.until(lambda document: document["status"] == "ok")
-            for _ in range(8):
+            await stream.until(lambda document: document["status"] == "ok", WELL_S)
+            for _ in range(10):
                 with locked(portal.data):
                     await asyncio.sleep(1.0)
                 await asyncio.sleep(1.0)
             assert stream.document["status"] == "degraded"
             begun = [each for each in stream.names("patch") if each.data["patch"].get("status")]
             assert len(begun) == 1
-            await stream.until(lambda document: document["status"] == "ok", 60.0)
+            await stream.until(lambda document: document["status"] == "ok", WELL_S)
 
 
 @pytest.mark.parametrize("breaks", [gone, replaced])
@@ -239,10 +240,10 @@ def test_a_store_that_was_away_is_still_the_same_when_it_is_back(
     with served(tmp_path, SETTINGS) as portal, portal.client("ada") as ada:
         courses = ada.get("/api/client/courses").json()
         with breaks(portal.data):
-            end_s = time.monotonic() + 5.0
+            end_s = time.monotonic() + 30.0
             while ada.get("/api/client/courses").status_code == 200:
                 assert time.monotonic() < end_s
-        end_s = time.monotonic() + 15.0
+        end_s = time.monotonic() + 60.0
         while (answer := ada.get("/api/client/courses")).status_code != 200:
             assert time.monotonic() < end_s
             time.sleep(0.1)
