@@ -5,24 +5,37 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.live.listening import PATH, Listener, listening, proof
-from tests.served import NO_LIMITS, PEOPLE, Served, completed, lesson_of, served
+from tests.served import NO_LIMITS, PEOPLE, SMALL_DISK, Served, completed, lesson_of, quick_disk, served
 
-MANY = {**NO_LIMITS, "HOLDFAST_USER_STREAMS": "2000", "HOLDFAST_HEALTH_DWELL_S": "1"}
+MANY = {**NO_LIMITS, **SMALL_DISK, "HOLDFAST_USER_STREAMS": "2000", "HOLDFAST_HEALTH_DWELL_S": "1"}
+PATIENT_S = 60
+PATIENT = {**MANY, "HOLDFAST_DRAIN_TIMEOUT_S": str(PATIENT_S)}
+"""A portal that would wait a minute for who does not end: what stops well within it waited for nobody."""
+HEARD_S = 60.0
+"""What a thousand readers on a busy machine may take to hear the same."""
 ORGS = {"ada": "tidewater", "ben": "tidewater", "cleo": "highland", "dan": "highland"}
 STRANGERS_FIELDS = {"status", "epoch", "seq"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Nothing here is about the disk, and what is said of a slow one would be heard on every stream."""
+    with quick_disk(tmp_path) as found:
+        yield found
 
 
 async def opened(portal: Served, number: int, headers: dict[str, str] | None = None) -> list[Listener]:
     streams = [Listener(portal.url, headers) for _ in range(number)]
     for start in range(0, number, 50):
         await asyncio.gather(*(each.open() for each in streams[start : start + 50]))
-    await asyncio.gather(*(each.until(bool) for each in streams))
+    await asyncio.gather(*(each.until(bool, HEARD_S) for each in streams))
     return streams
 
 
@@ -40,10 +53,10 @@ async def told(portal: Served, who: str, change: int) -> None:
         assert sent.status_code == 202, sent.text
 
 
-async def test_nobody_ever_hears_a_byte_about_another_org(tmp_path: Path) -> None:
+async def test_nobody_ever_hears_a_byte_about_another_org(folder: Path) -> None:
     """Seeded random work in two orgs; every listener's bytes are looked through for the other's."""
     draw = random.Random(4)
-    with served(tmp_path, MANY) as portal:
+    with served(folder, MANY) as portal:
         clients = {who: portal.client(who) for who in PEOPLE}
         everybody = {who: proof(client) for who, client in clients.items()}
         foreign = {**everybody["ada"], "X-Org-Id": "highland"}
@@ -84,17 +97,17 @@ async def test_nobody_ever_hears_a_byte_about_another_org(tmp_path: Path) -> Non
 
 
 async def test_after_a_restart_all_come_back_within_the_spread_none_lost_and_none_twice(
-    tmp_path: Path,
+    folder: Path,
 ) -> None:
     number = 200
-    with served(tmp_path, MANY) as portal, portal.client("ada") as ada:
+    with served(folder, PATIENT) as portal, portal.client("ada") as ada:
         portal.port = int(portal.url.rpartition(":")[2])
         streams = await opened(portal, number, proof(ada))
         epoch = streams[0].document["epoch"]
         began_s = time.monotonic()
         assert await asyncio.to_thread(portal.stop) == 0
-        assert time.monotonic() - began_s < 5.0
-        await asyncio.gather(*(asyncio.wait_for(each.ended.wait(), 5.0) for each in streams))
+        assert time.monotonic() - began_s < PATIENT_S / 2
+        await asyncio.gather(*(asyncio.wait_for(each.ended.wait(), 30.0) for each in streams))
         slots = []
         for each in streams:
             assert each.events[-1].event == "bye"
@@ -108,22 +121,25 @@ async def test_after_a_restart_all_come_back_within_the_spread_none_lost_and_non
         async def come_back(stream: Listener, wait_ms: int) -> None:
             await asyncio.sleep(wait_ms / 1000)
             await stream.open()
-            await stream.until(lambda document: document["epoch"] != epoch)
+            await stream.until(lambda document: document["epoch"] != epoch, HEARD_S)
             back_s.append(time.monotonic())
 
         await asyncio.gather(*(come_back(*each) for each in zip(streams, slots, strict=True)))
         assert len(back_s) == number
         await told(portal, "ada", 7)
         await asyncio.gather(
-            *(each.until(lambda document: document["org"]["devicesBacklog"] == 7) for each in streams)
+            *(
+                each.until(lambda document: document["org"]["devicesBacklog"] == 7, HEARD_S)
+                for each in streams
+            )
         )
         with portal.client("olu") as olu:
             assert olu.get("/api/health").json()["streams"]["open"] == number, "none is there twice"
         await closed(streams)
 
 
-async def test_what_was_missed_is_given_to_who_comes_back(tmp_path: Path) -> None:
-    with served(tmp_path, MANY) as portal, portal.client("ada") as ada:
+async def test_what_was_missed_is_given_to_who_comes_back(folder: Path) -> None:
+    with served(folder, MANY) as portal, portal.client("ada") as ada:
         (stream,) = await opened(portal, 1, proof(ada))
         async with listening(portal.url, proof(ada)) as other:
             await stream.close()
@@ -137,22 +153,22 @@ async def test_what_was_missed_is_given_to_who_comes_back(tmp_path: Path) -> Non
         await stream.close()
 
 
-async def test_a_portal_that_is_stopped_ends_a_thousand_streams_and_then_itself(tmp_path: Path) -> None:
-    with served(tmp_path, MANY) as portal, portal.client("ada") as ada:
+async def test_a_portal_that_is_stopped_ends_a_thousand_streams_and_then_itself(folder: Path) -> None:
+    with served(folder, PATIENT) as portal, portal.client("ada") as ada:
         streams = await opened(portal, 1_000, proof(ada))
         began_s = time.monotonic()
         status = await asyncio.to_thread(portal.stop)
         assert status == 0
-        assert time.monotonic() - began_s < 5.0
-        await asyncio.gather(*(asyncio.wait_for(each.ended.wait(), 10.0) for each in streams))
+        assert time.monotonic() - began_s < PATIENT_S / 2
+        await asyncio.gather(*(asyncio.wait_for(each.ended.wait(), 30.0) for each in streams))
         assert all(each.events[-1].event == "bye" for each in streams)
 
 
-async def test_a_stream_ends_with_its_session(tmp_path: Path) -> None:
-    with served(tmp_path, MANY) as portal, portal.client("ada") as ada:
+async def test_a_stream_ends_with_its_session(folder: Path) -> None:
+    with served(folder, MANY) as portal, portal.client("ada") as ada:
         async with listening(portal.url, proof(ada)) as stream, listening(portal.url) as stranger:
             assert ada.post("/api/auth/logout").status_code == 204
-            await asyncio.wait_for(stream.ended.wait(), 5.0)
+            await asyncio.wait_for(stream.ended.wait(), 30.0)
             assert stream.events[-1].data["reason"] == "session"
             await stream.close()
             await stream.open()
@@ -160,19 +176,19 @@ async def test_a_stream_ends_with_its_session(tmp_path: Path) -> None:
             assert not stranger.ended.is_set()
 
 
-async def test_over_the_cap_the_answer_is_200_a_snapshot_and_when_to_come_again(tmp_path: Path) -> None:
+async def test_over_the_cap_the_answer_is_200_a_snapshot_and_when_to_come_again(folder: Path) -> None:
     limits = {**MANY, "HOLDFAST_USER_STREAMS": "2", "HOLDFAST_MOST_STREAMS": "4"}
-    with served(tmp_path, limits) as portal, portal.client("ada") as ada, portal.client("ben") as ben:
+    with served(folder, limits) as portal, portal.client("ada") as ada, portal.client("ben") as ben:
         kept = await opened(portal, 2, proof(ada))
         (third,) = await opened(portal, 1, proof(ada))
-        await asyncio.wait_for(third.ended.wait(), 5.0)
+        await asyncio.wait_for(third.ended.wait(), 30.0)
         assert third.status_line == "HTTP/1.1 200 OK"
         assert third.document == kept[0].document
         assert third.retry_ms is not None
         assert third.retry_ms >= 15_000
         kept += await opened(portal, 2, proof(ben))
         (fifth,) = await opened(portal, 1)
-        await asyncio.wait_for(fifth.ended.wait(), 5.0)
+        await asyncio.wait_for(fifth.ended.wait(), 30.0)
         assert set(fifth.document) == STRANGERS_FIELDS
         await kept[0].close()
 
@@ -182,24 +198,24 @@ async def test_over_the_cap_the_answer_is_200_a_snapshot_and_when_to_come_again(
             kept.append(again)
             return not again.ended.is_set()
 
-        end_s = time.monotonic() + 5.0
+        end_s = time.monotonic() + 30.0
         while not await has_room():
             assert time.monotonic() < end_s, "a place that was left is given again"
         await closed(kept)
 
 
-async def test_a_stream_beats_grows_old_and_says_goodbye(tmp_path: Path) -> None:
-    with served(tmp_path, {**MANY, "HOLDFAST_STREAM_AGE_S": "1"}) as portal:
+async def test_a_stream_beats_grows_old_and_says_goodbye(folder: Path) -> None:
+    with served(folder, {**MANY, "HOLDFAST_STREAM_AGE_S": "1"}) as portal:
         async with listening(portal.url) as stream:
-            await asyncio.wait_for(stream.ended.wait(), 20.0)
+            await asyncio.wait_for(stream.ended.wait(), 60.0)
             assert [each.event for each in stream.events] == ["snapshot", "bye"]
             assert stream.events[-1].data["reason"] == "age"
 
 
-async def test_a_stream_that_is_left_alone_beats(tmp_path: Path) -> None:
-    with served(tmp_path, MANY) as portal:
+async def test_a_stream_that_is_left_alone_beats(folder: Path) -> None:
+    with served(folder, MANY) as portal:
         async with listening(portal.url) as stream:
-            end_s = time.monotonic() + 20.0
+            end_s = time.monotonic() + 60.0
             while not stream.names("beat"):
                 assert time.monotonic() < end_s
                 await asyncio.sleep(0.2)
@@ -215,21 +231,21 @@ async def test_a_stream_that_is_left_alone_beats(tmp_path: Path) -> None:
         "GET /api/health/stream HTTP/1.0\r\n\r\n",
     ],
 )
-async def test_however_it_is_asked_a_snapshot_comes(tmp_path: Path, head: str) -> None:
-    with served(tmp_path, MANY) as portal:
+async def test_however_it_is_asked_a_snapshot_comes(folder: Path, head: str) -> None:
+    with served(folder, MANY) as portal:
         host, port = portal.url.rpartition("/")[2].split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(head.encode())
         got = b""
         while b"event: snapshot" not in got:
-            more = await asyncio.wait_for(reader.read(65_536), 5.0)
+            more = await asyncio.wait_for(reader.read(65_536), 30.0)
             assert more, got
             got += more
         writer.close()
         assert await asyncio.to_thread(portal.stop) == 0
 
 
-async def test_other_methods_are_refused_as_everywhere(tmp_path: Path) -> None:
-    with served(tmp_path, MANY) as portal, portal.client() as anybody:
+async def test_other_methods_are_refused_as_everywhere(folder: Path) -> None:
+    with served(folder, MANY) as portal, portal.client() as anybody:
         said: Any = anybody.post(PATH)
         assert (said.status_code, said.json()["code"]) == (405, "method_not_allowed")
