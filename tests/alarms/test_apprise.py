@@ -21,7 +21,7 @@ from holdfast.health.metrics import Definition, Metrics, Sample
 from holdfast.health.pagers import pagers_for
 from holdfast.health.rules import RULES
 from holdfast.settings import Settings
-from tests.alarms.mailbox import Mailbox, mailbox
+from tests.alarms.mailbox import PATIENCE, Mailbox, mailbox
 from tests.alarms.receiver import Receiver, receiver
 
 # apprise loads its mail plugin when a mail address is met, and that brings a module that is on its way out.
@@ -102,7 +102,7 @@ def chat() -> Iterator[Receiver]:
 
 def hook(chat: Receiver) -> str:
     """A chat's webhook, as apprise reads it."""
-    return chat.url.replace("http://", "json://")
+    return f"{chat.url.replace('http://', 'json://')}?{PATIENCE}"
 
 
 TRIGGER, RESOLVE = f"Holdfast: {RULE.summary}: ", f"Over: {RULE.summary}: "
