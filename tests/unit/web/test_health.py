@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from holdfast.core.clock import ManualClock, parse_rfc3339
+from holdfast.health import monitor
 from holdfast.web.portal import BACKLOG_LIMIT
 from tests.unit.web.portals import House, completed, house, problem
+
+
+@pytest.fixture(autouse=True)
+def _facts_stay_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here asks anew, and a busy machine may take longer than facts are believed."""
+    monkeypatch.setattr(monitor, "FACTS_TTL_S", 3_600.0)
 
 
 @pytest.fixture

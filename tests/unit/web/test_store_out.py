@@ -15,6 +15,9 @@ import pytest
 
 from tests.served import NO_LIMITS, Served, completed, ledger_row, lesson_of, recorded, served, until
 
+# Each waits to be well, twice; two slow syncs of a busy machine are told for a minute.
+pytestmark = pytest.mark.timeout(600)
+
 BATCH = "/api/client/progress/batch"
 AS_ANYBODY = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 """The superuser may write everywhere; started under this they may not."""
@@ -76,7 +79,7 @@ def degradations(olu: httpx2.Client) -> list[str]:
 
 
 def settled(olu: httpx2.Client) -> dict[str, Any]:
-    until(lambda: olu.get("/api/health").json()["status"] == "ok", 30)
+    until(lambda: olu.get("/api/health").json()["status"] == "ok", 120)
     row: dict[str, Any] = until(lambda: (found := ledger_row(olu))["pending"] == 0 and found)
     return row
 
@@ -170,7 +173,7 @@ def test_a_store_that_is_put_back_is_taken_up_without_a_restart(portal: Served) 
         with portal.client("ada") as ada, portal.client("olu") as olu:
             answer = ada.post("/api/analytics/events/batch", json={"events": events})
             assert answer.status_code == 202
-            until(lambda: "store_out" in degradations(olu))
+            until(lambda: "store_out" in degradations(olu), 30)
     with portal.client("olu") as olu:
         after = settled(olu)
         assert after["applied"] == before["applied"] + 10
