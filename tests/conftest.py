@@ -58,12 +58,15 @@ SHORT = {"unit", "conformance", "house"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes begins first: side by side, the last file to end is then a short one.
 
-    Tests in a browser wait for several things, each of which may take a busy machine a minute.
+    Those wait for several things, each of which may take a busy machine a minute. A soak has a limit of its
+    own, which a mark would outrank.
     """
     tests = Path(__file__).parent
     for item in items:
-        if item.get_closest_marker("browser") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(300))
+        short = item.path.relative_to(tests).parts[0] in SHORT
+        limited = item.get_closest_marker("timeout") or item.get_closest_marker("soak")
+        if not limited and (not short or item.get_closest_marker("browser")):
+            item.add_marker(pytest.mark.timeout(600))
     items.sort(key=lambda item: item.path.relative_to(tests).parts[0] in SHORT)
 
 
