@@ -156,7 +156,7 @@ def served(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[S
             portal._closed()
 
 
-def until(look: Callable[[], Any], timeout_s: float = 15.0) -> Any:  # noqa: ANN401
+def until(look: Callable[[], Any], timeout_s: float = 60.0) -> Any:  # noqa: ANN401
     """What `look` gives as soon as it gives something true; a failure when it never does."""
     end = time.monotonic() + timeout_s
     while True:
