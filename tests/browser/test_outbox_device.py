@@ -16,8 +16,7 @@ from tests.browser.oracle import each_once, judge
 from tests.browser.proxy import Proxy
 from tests.served import Served, until
 
-# Chromium takes its time to write, and for a while after a full disk to try again.
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.browser
 
 SENDING = r"^/api/(client/progress|analytics/events)"
 AN_EVENT = b'"kind"'
