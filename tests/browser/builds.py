@@ -49,5 +49,10 @@ def name_of(client: Path) -> str:
 
 def deploy(client: Path, at: Path) -> None:
     """Serve this build instead of the one before it, whose files are gone then."""
-    shutil.rmtree(at, ignore_errors=True)
-    shutil.copytree(client, at)
+    # Beside it first: who asks meanwhile finds one of the two, whole.
+    coming, gone = at.with_name(f"{at.name}-coming"), at.with_name(f"{at.name}-gone")
+    shutil.copytree(client, coming)
+    if at.exists():
+        at.rename(gone)
+    coming.rename(at)
+    shutil.rmtree(gone, ignore_errors=True)

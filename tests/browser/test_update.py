@@ -189,10 +189,11 @@ def test_when_nobody_looks_the_new_version_comes_by_itself_and_everything_is_whe
     tab.evaluate(f"scrollTo(0, {SEEN_FROM})")
     tab.until("scrollY > 100")
     left_at = tab.evaluate("scrollY")
-    # What is a moment to a person is long for a test.
+    # What is a moment to a person is long for a test. A worker that was just woken has the same time to say
+    # which build it is.
     tab.evaluate(
         """void ((wait) => {
-            window.setTimeout = (run, ms) => wait(run, ms === 10_000 ? 50 : ms);
+            window.setTimeout = (run, ms) => wait(run, ms === 10_000 ? 2_000 : ms);
             window.asked = 0;
             window.others = new BroadcastChannel("holdfast-update");
             others.onmessage = ({data}) => { asked += Number(data.type === "call"); };
@@ -212,7 +213,7 @@ def test_when_nobody_looks_the_new_version_comes_by_itself_and_everything_is_whe
     heard = tab.evaluate(f"({PLAYER}.pause(), {PLAYER}.currentTime)")
     assert heard > 42
 
-    tab.until(f"{BUILD} === {name_of(second)!r}")
+    tab.until(f"{BUILD} === {name_of(second)!r}", 90.0)
     assert tab.evaluate("document.hidden")
     tab.until(f"Math.abs({PLAYER}?.currentTime - {heard}) < 0.001")
     tab.until("document.querySelector('.question input')?.checked")
@@ -242,7 +243,7 @@ def test_no_tab_reloads_while_something_is_being_sent_and_it_arrives_once(
         update(page, served, second)
         take = page.get_by_role("button", name="Use it now", exact=True)
         expect(take).to_be_visible()
-        strike = proxy.strike(withhold, "/api/client/progress/batch")
+        strike = proxy.strike(withhold, "/api/client/progress/batch", holding=b"lesson.completed")
         mark_complete(page)
         until(lambda: strike.done)
         take.click()
@@ -309,6 +310,7 @@ def test_without_any_worker_the_new_version_is_offered_too(
 ) -> None:
     context = browser.new_context(service_workers="block")
     context.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
     page = context.new_page()
     sign_in(page, served)
     expect(page.get_by_role("heading", name=OLD)).to_be_visible()
