@@ -204,6 +204,10 @@ def test_a_page_that_comes_after_the_worker_claimed_its_pages_is_claimed_too(
     came_true(page, CONTROLLED)
 
 
+ONCE_A_LOAD = "/api/client/flags"
+"""Each load asks what its device is to have, and nothing else does. Who this is, the outbox asks too."""
+
+
 def test_a_new_version_is_offered_and_taken_with_one_reload_and_everything_is_where_it_was(
     engine: Engine, served: Served, link: Proxy, first: Path, second: Path
 ) -> None:
@@ -216,15 +220,15 @@ def test_a_new_version_is_offered_and_taken_with_one_reload_and_everything_is_wh
     assert page.evaluate(LOOK_FOR_ANOTHER)
     came_true(page, f"{TEXT}.includes('A new version is ready.')")
     page.evaluate("void (window.isOld = true)")
-    asked = link.asked.count("/api/auth/session")
+    asked = link.asked.count(ONCE_A_LOAD)
     press(page, "Use it now")
     came_true(page, f"!window.isOld && {BUILD} === '{name_of(second)}'")
     came_true(page, f"{QUIZ_ANSWER}?.checked")
     page.evaluate("void (window.isStill = true)")
     # What would reload again, does so when the worker is asked about once more.
     assert page.evaluate(LOOK_FOR_ANOTHER)
-    until(lambda: link.asked.count("/api/auth/session") > asked)
+    until(lambda: link.asked.count(ONCE_A_LOAD) > asked)
     came_true(page, ALL_SENT)
     assert page.evaluate("window.isStill")
     assert not page.evaluate(f"{TEXT}.includes('A new version is ready.')")
-    assert link.asked.count("/api/auth/session") == asked + 1, "each load asks once who this is"
+    assert link.asked.count(ONCE_A_LOAD) == asked + 1, "it was loaded once"
