@@ -95,7 +95,7 @@ class Listener:
         self.events.append(Heard(time.monotonic(), fields["event"], data, self.retry_ms))
         self._news.set()
 
-    async def until(self, look: Callable[[dict[str, Any]], Any], timeout_s: float = 15.0) -> float:
+    async def until(self, look: Callable[[dict[str, Any]], Any], timeout_s: float = 60.0) -> float:
         """When the document first was as `look` wants it, by `time.monotonic`."""
         end_s = time.monotonic() + timeout_s
         while not (self.document and look(self.document)):
