@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from tests.chromium import Gate, find_chromium, find_firefox, find_webkit, gate
+from tests.machine import quick_disk
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,6 +50,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real course and learner data are not here: HOLDFAST_SHARED_DATA names their folder")
     return folder
+
+
+@pytest.fixture
+def quick_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder of the test's own that no disk holds up: thousands are soon made, and no sync is ever slow."""
+    with quick_disk(tmp_path) as folder:
+        yield folder
 
 
 SHORT = {"unit", "conformance", "house"}

@@ -64,7 +64,6 @@ def hurried(config: dict[str, Any]) -> dict[str, Any]:
 
 
 @needed
-@pytest.mark.timeout(600)
 def test_one_outage_is_one_page_and_one_resolve(tmp_path: Path, observe: ModuleType) -> None:
     portal_settings = {"HOLDFAST_HEALTH_DWELL_S": "1", "HOLDFAST_PROBE_PERIOD_S": "1"}
     at, alerts_at = quiet_port(), quiet_port()

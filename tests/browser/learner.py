@@ -10,6 +10,7 @@ from typing import Any, Final
 from playwright.sync_api import Page, Route, expect
 
 from holdfast.learning.demo import PASSWORD
+from tests.browser.oracle import whole_lines
 from tests.served import Served, until
 
 PATIENCE_MS: Final = 60_000
@@ -117,8 +118,8 @@ def waiting(page: Page, count: int) -> None:
 
 
 def journal_lines(served: Served, kind: str) -> list[str]:
-    """The journal's lines of a kind; what comes after the last line's end is still being written."""
-    lines = (served.data / "logs" / "offline-sync.jsonl").read_bytes().split(b"\n")[:-1]
+    """The journal's lines of a kind."""
+    lines = whole_lines(served.data / "logs" / "offline-sync.jsonl")
     return [text for line in lines if f'"kind":"{kind}"' in (text := line.decode())]
 
 

@@ -14,12 +14,16 @@ from tests.browser.harness import Promises
 from tests.served import Served, until
 
 
+def whole_lines(segment: Path) -> list[bytes]:
+    """A segment's lines; what comes after the last one's end is still being written."""
+    return segment.read_bytes().split(b"\n")[:-1]
+
+
 def journalled(data: Path) -> Counter[str]:
     """How often each event id stands in the journal, in all of its segments."""
     found: Counter[str] = Counter()
     for segment in (data / "logs").glob("offline-sync*.jsonl"):
-        # What comes after the last line's end is still being written.
-        for line in segment.read_bytes().split(b"\n")[:-1]:
+        for line in whole_lines(segment):
             record = json.loads(line)
             if "e" in record:
                 found[record["e"]["id"]] += 1

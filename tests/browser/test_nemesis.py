@@ -18,7 +18,7 @@ from tests.faults.seeds import FIRST, SOAKED
 from tests.ports import quiet_port
 from tests.served import NO_LIMITS, Served, ledger_row
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.browser
 
 FOR_S = 60.0
 SIDE_BY_SIDE = 4

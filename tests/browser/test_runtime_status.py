@@ -17,10 +17,9 @@ from tests.browser.chrome import Chrome, Tab
 from tests.browser.conftest import Chromes
 from tests.browser.proxy import Exchange, Proxy, Strike, withhold
 from tests.ports import quiet_port
-from tests.served import PEOPLE, Served
+from tests.served import PEOPLE, WELL_S, Served, until
 
-# A busy disk makes a portal say for a minute that its journal is at risk; that has to pass.
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.browser
 
 BANNER: Final = "document.querySelector('.banner')?.className ?? ''"
 VIA: Final = "document.querySelector('.banner')?.dataset.via"
@@ -67,7 +66,7 @@ def tabs(chrome: Chrome, url: str, count: int, who: str = "ben") -> list[Tab]:
             say = SIGN_IN.replace("EMAIL", PEOPLE[who]).replace("PASSWORD", PASSWORD)
             assert tab.evaluate(say) == 200
             tab.reload()
-        tab.until(f"({BANNER}).includes('banner-green')", 90.0)
+        green(tab)
         tab.evaluate(WATCH)
         opened.append(tab)
     return opened
@@ -75,7 +74,7 @@ def tabs(chrome: Chrome, url: str, count: int, who: str = "ben") -> list[Tab]:
 
 def green(tab: Tab) -> None:
     """Wait until it says that all is well: a disk that was busy is called a risk for a minute."""
-    tab.until(f"({BANNER}).includes('banner-green')", 120.0)
+    tab.until(f"({BANNER}).includes('banner-green')", WELL_S)
 
 
 def anew(*opened: Tab) -> None:
@@ -116,13 +115,6 @@ def opened(portal: Served) -> float:
     return float(said.split()[1])
 
 
-def eventually(holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.1)
-
-
 def settled(count: Callable[[], int]) -> int:
     """A number once it stands: who was signed in becomes known a moment after the page is there."""
     before = -1
@@ -143,7 +135,7 @@ def test_six_tabs_turn_orange_when_the_store_dies_and_green_again_when_it_is_bac
     chrome: Chrome, portal: Served
 ) -> None:
     opened = tabs(chrome, portal.url, 6)
-    eventually(lambda: streams(portal) == 1)
+    until(lambda: streams(portal) == 1)
 
     def spread() -> float:
         anew(*opened)
@@ -214,10 +206,10 @@ def test_a_withheld_stream_leaves_one_tab_polling_and_the_others_hear_within_a_s
         # One of four polls: their sum is what one alone would ask. Counted from a poll on, for the
         # wait for the first of them may be over at once.
         before = polls.begun
-        eventually(lambda: polls.begun > before, 60.0)
+        until(lambda: polls.begun > before, 60.0)
         first, began = polls.begun, time.monotonic()
         # A stream that is tried meanwhile brings a poll of its own.
-        eventually(lambda: polls.begun >= first + 3, 90.0)
+        until(lambda: polls.begun >= first + 3, 90.0)
         assert (time.monotonic() - began) / 3 > 8.0
         other.execute("ROLLBACK")
         # A stream that is withheld from its head on is tried a few times, then seldom.
@@ -233,7 +225,7 @@ async def passing(exchange: Exchange, _: Strike) -> None:
 def test_a_leader_that_is_gone_is_replaced(leaves: str, chrome: Chrome, portal: Served) -> None:
     leader, follower = tabs(chrome, portal.url, 2)
     follower.front()
-    eventually(lambda: streams(portal) == 1)
+    until(lambda: streams(portal) == 1)
     before = opened(portal)
     match leaves:
         case "closed":
@@ -248,7 +240,7 @@ def test_a_leader_that_is_gone_is_replaced(leaves: str, chrome: Chrome, portal: 
             leader.call("Debugger.pause")
     # The leader's own stream may stay open for a while; the follower's is a new one.
     assert not follower.crashed
-    eventually(lambda: opened(portal) > before, 40.0)
+    until(lambda: opened(portal) > before, 40.0)
     anew(follower)
     other = locked(portal)
     turned(follower, "orange")
@@ -257,7 +249,7 @@ def test_a_leader_that_is_gone_is_replaced(leaves: str, chrome: Chrome, portal: 
 
 def test_seven_tabs_stay_usable_on_six_connections(chrome: Chrome, portal: Served) -> None:
     opened = tabs(chrome, portal.url, 7)
-    eventually(lambda: streams(portal) == 1)
+    until(lambda: streams(portal) == 1)
     for tab in opened:
         assert (
             tab.evaluate("fetch('/api/auth/session').then((answer) => answer.status)", timeout_s=10.0) == 200
@@ -287,7 +279,7 @@ def test_a_restarted_portal_is_heard_again_by_every_tab(chrome: Chrome, portal: 
     portal.start()
     for tab in opened:
         green(tab)
-    eventually(lambda: streams(portal) == 1)
+    until(lambda: streams(portal) == 1)
 
 
 def test_the_page_tells_its_own_network_from_our_service(chrome: Chrome, portal: Served) -> None:

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from holdfast.core.ids import uuid7
 from tests.browser.builds import build, deploy
 from tests.browser.learner import (
+    A_TIME,
     CLEO,
     FLAGS,
     PATIENCE_MS,
@@ -151,7 +152,7 @@ def test_a_lesson_that_was_read_is_read_again_offline_with_its_age(
     page.reload()
     expect(page.get_by_role("heading", level=1, name=LESSON)).to_be_visible()
     expect(
-        page.get_by_text(re.compile(r"Shown from this device\. As the server had it at .*\d"))
+        page.get_by_text(re.compile(rf"Shown from this device\. As the server had it at {A_TIME}"))
     ).to_be_visible()
     expect(page.get_by_text("Ada Learner")).to_be_visible()
     context.set_offline(False)

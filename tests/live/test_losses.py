@@ -17,7 +17,8 @@ import httpx2
 import pytest
 
 from tests.live.listening import listening, proof
-from tests.served import NO_LIMITS, SMALL_DISK, Served, completed, lesson_of, served, stalls
+from tests.machine import stalls
+from tests.served import NO_LIMITS, SMALL_DISK, WELL_S, Served, completed, lesson_of, served
 
 PERIOD_S = 2.0
 DWELL_S = 5.0
@@ -27,8 +28,6 @@ SETTINGS = {
     "HOLDFAST_HEALTH_DWELL_S": str(DWELL_S),
     **SMALL_DISK,
 }
-WELL_S = 120.0
-"""Two slow syncs of a busy machine are told for a minute."""
 STORE = ("store.sqlite3", "store.sqlite3-wal")
 """Without the shared memory beside them: it is mapped, and to freeze a mapped file is to kill who maps it."""
 NOISE_S = 0.4

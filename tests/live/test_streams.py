@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.live.listening import PATH, Listener, listening, proof
-from tests.served import NO_LIMITS, PEOPLE, SMALL_DISK, Served, completed, lesson_of, quick_disk, served
+from tests.served import NO_LIMITS, PEOPLE, SMALL_DISK, Served, completed, lesson_of, served
 
 MANY = {**NO_LIMITS, **SMALL_DISK, "HOLDFAST_USER_STREAMS": "2000", "HOLDFAST_HEALTH_DWELL_S": "1"}
 PATIENT_S = 60
@@ -22,13 +21,6 @@ HEARD_S = 60.0
 """What a thousand readers on a busy machine may take to hear the same."""
 ORGS = {"ada": "tidewater", "ben": "tidewater", "cleo": "highland", "dan": "highland"}
 STRANGERS_FIELDS = {"status", "epoch", "seq"}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """Nothing here is about the disk, and what is said of a slow one would be heard on every stream."""
-    with quick_disk(tmp_path) as found:
-        yield found
 
 
 async def opened(portal: Served, number: int, headers: dict[str, str] | None = None) -> list[Listener]:
@@ -53,10 +45,10 @@ async def told(portal: Served, who: str, change: int) -> None:
         assert sent.status_code == 202, sent.text
 
 
-async def test_nobody_ever_hears_a_byte_about_another_org(folder: Path) -> None:
+async def test_nobody_ever_hears_a_byte_about_another_org(quick_path: Path) -> None:
     """Seeded random work in two orgs; every listener's bytes are looked through for the other's."""
     draw = random.Random(4)
-    with served(folder, MANY) as portal:
+    with served(quick_path, MANY) as portal:
         clients = {who: portal.client(who) for who in PEOPLE}
         everybody = {who: proof(client) for who, client in clients.items()}
         foreign = {**everybody["ada"], "X-Org-Id": "highland"}
@@ -97,10 +89,10 @@ async def test_nobody_ever_hears_a_byte_about_another_org(folder: Path) -> None:
 
 
 async def test_after_a_restart_all_come_back_within_the_spread_none_lost_and_none_twice(
-    folder: Path,
+    quick_path: Path,
 ) -> None:
     number = 200
-    with served(folder, PATIENT) as portal, portal.client("ada") as ada:
+    with served(quick_path, PATIENT) as portal, portal.client("ada") as ada:
         portal.port = int(portal.url.rpartition(":")[2])
         streams = await opened(portal, number, proof(ada))
         epoch = streams[0].document["epoch"]
@@ -138,8 +130,8 @@ async def test_after_a_restart_all_come_back_within_the_spread_none_lost_and_non
         await closed(streams)
 
 
-async def test_what_was_missed_is_given_to_who_comes_back(folder: Path) -> None:
-    with served(folder, MANY) as portal, portal.client("ada") as ada:
+async def test_what_was_missed_is_given_to_who_comes_back(quick_path: Path) -> None:
+    with served(quick_path, MANY) as portal, portal.client("ada") as ada:
         (stream,) = await opened(portal, 1, proof(ada))
         async with listening(portal.url, proof(ada)) as other:
             await stream.close()
@@ -153,8 +145,8 @@ async def test_what_was_missed_is_given_to_who_comes_back(folder: Path) -> None:
         await stream.close()
 
 
-async def test_a_portal_that_is_stopped_ends_a_thousand_streams_and_then_itself(folder: Path) -> None:
-    with served(folder, PATIENT) as portal, portal.client("ada") as ada:
+async def test_a_portal_that_is_stopped_ends_a_thousand_streams_and_then_itself(quick_path: Path) -> None:
+    with served(quick_path, PATIENT) as portal, portal.client("ada") as ada:
         streams = await opened(portal, 1_000, proof(ada))
         began_s = time.monotonic()
         status = await asyncio.to_thread(portal.stop)
@@ -164,8 +156,8 @@ async def test_a_portal_that_is_stopped_ends_a_thousand_streams_and_then_itself(
         assert all(each.events[-1].event == "bye" for each in streams)
 
 
-async def test_a_stream_ends_with_its_session(folder: Path) -> None:
-    with served(folder, MANY) as portal, portal.client("ada") as ada:
+async def test_a_stream_ends_with_its_session(quick_path: Path) -> None:
+    with served(quick_path, MANY) as portal, portal.client("ada") as ada:
         async with listening(portal.url, proof(ada)) as stream, listening(portal.url) as stranger:
             assert ada.post("/api/auth/logout").status_code == 204
             await asyncio.wait_for(stream.ended.wait(), 30.0)
@@ -176,9 +168,9 @@ async def test_a_stream_ends_with_its_session(folder: Path) -> None:
             assert not stranger.ended.is_set()
 
 
-async def test_over_the_cap_the_answer_is_200_a_snapshot_and_when_to_come_again(folder: Path) -> None:
+async def test_over_the_cap_the_answer_is_200_a_snapshot_and_when_to_come_again(quick_path: Path) -> None:
     limits = {**MANY, "HOLDFAST_USER_STREAMS": "2", "HOLDFAST_MOST_STREAMS": "4"}
-    with served(folder, limits) as portal, portal.client("ada") as ada, portal.client("ben") as ben:
+    with served(quick_path, limits) as portal, portal.client("ada") as ada, portal.client("ben") as ben:
         kept = await opened(portal, 2, proof(ada))
         (third,) = await opened(portal, 1, proof(ada))
         await asyncio.wait_for(third.ended.wait(), 30.0)
@@ -204,16 +196,16 @@ async def test_over_the_cap_the_answer_is_200_a_snapshot_and_when_to_come_again(
         await closed(kept)
 
 
-async def test_a_stream_beats_grows_old_and_says_goodbye(folder: Path) -> None:
-    with served(folder, {**MANY, "HOLDFAST_STREAM_AGE_S": "1"}) as portal:
+async def test_a_stream_beats_grows_old_and_says_goodbye(quick_path: Path) -> None:
+    with served(quick_path, {**MANY, "HOLDFAST_STREAM_AGE_S": "1"}) as portal:
         async with listening(portal.url) as stream:
             await asyncio.wait_for(stream.ended.wait(), 60.0)
             assert [each.event for each in stream.events] == ["snapshot", "bye"]
             assert stream.events[-1].data["reason"] == "age"
 
 
-async def test_a_stream_that_is_left_alone_beats(folder: Path) -> None:
-    with served(folder, MANY) as portal:
+async def test_a_stream_that_is_left_alone_beats(quick_path: Path) -> None:
+    with served(quick_path, MANY) as portal:
         async with listening(portal.url) as stream:
             end_s = time.monotonic() + 60.0
             while not stream.names("beat"):
@@ -231,8 +223,8 @@ async def test_a_stream_that_is_left_alone_beats(folder: Path) -> None:
         "GET /api/health/stream HTTP/1.0\r\n\r\n",
     ],
 )
-async def test_however_it_is_asked_a_snapshot_comes(folder: Path, head: str) -> None:
-    with served(folder, MANY) as portal:
+async def test_however_it_is_asked_a_snapshot_comes(quick_path: Path, head: str) -> None:
+    with served(quick_path, MANY) as portal:
         host, port = portal.url.rpartition("/")[2].split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(head.encode())
@@ -245,7 +237,7 @@ async def test_however_it_is_asked_a_snapshot_comes(folder: Path, head: str) -> 
         assert await asyncio.to_thread(portal.stop) == 0
 
 
-async def test_other_methods_are_refused_as_everywhere(folder: Path) -> None:
-    with served(folder, MANY) as portal, portal.client() as anybody:
+async def test_other_methods_are_refused_as_everywhere(quick_path: Path) -> None:
+    with served(quick_path, MANY) as portal, portal.client() as anybody:
         said: Any = anybody.post(PATH)
         assert (said.status_code, said.json()["code"]) == (405, "method_not_allowed")

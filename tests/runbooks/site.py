@@ -10,7 +10,7 @@ from typing import Any
 from holdfast.cli.copying import back_up
 from holdfast.settings import Settings
 from tests.runbooks.shell import ROOT, Reading, Shell
-from tests.served import NO_LIMITS, Served, completed, ledger_row, lesson_of, served, until
+from tests.served import NO_LIMITS, WELL_S, Served, completed, ledger_row, lesson_of, served, until
 
 PROGRESS = "/api/client/progress/batch"
 QUICK = {**NO_LIMITS, "HOLDFAST_PROBE_PERIOD_S": "0.2", "HOLDFAST_HEALTH_DWELL_S": "0.2"}
@@ -75,8 +75,7 @@ class Site:
             parts = self.olu.get("/api/health").json()["components"]
             return all(each["status"] == "ok" for each in parts.values())
 
-        # Two slow syncs of a busy machine are said for a minute.
-        until(well, 120)
+        until(well, WELL_S)
 
     @contextmanager
     def reading(self, page: str, *degradations: str) -> Iterator[Reading]:

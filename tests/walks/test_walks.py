@@ -11,35 +11,27 @@ import pytest
 from holdfast.core.ids import uuid7
 from holdfast.journal.reader import Reader
 from holdfast.journal.recovery import look
+from tests.machine import quick_disk
 from tests.served import (
     NO_LIMITS,
     SMALL_DISK,
+    WELL_S,
     Served,
     completed,
     ledger_row,
     lesson_of,
-    quick_disk,
     served,
     until,
 )
 
 BATCH = "/api/client/progress/batch"
 SETTINGS = {**NO_LIMITS, **SMALL_DISK}
-WELL_S = 120.0
-"""Two slow syncs of a busy machine are told for a minute."""
 
 
 @pytest.fixture(scope="module")
 def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with quick_disk(tmp_path_factory.mktemp("school")) as folder, served(folder, SETTINGS) as portal:
         yield portal
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """Nothing here is about the disk, and a slow one is told for a minute."""
-    with quick_disk(tmp_path) as found:
-        yield found
 
 
 def test_walk_1_a_completed_lesson_gets_a_receipt_once_on_disk_and_shows_once_applied(school: Served) -> None:
@@ -100,9 +92,9 @@ def test_walk_2_a_bulk_assignment_is_one_event_and_refuses_learners_of_other_org
 
 
 def test_walk_3_a_store_that_is_out_is_told_at_once_while_work_goes_on_and_is_applied_afterwards(
-    folder: Path,
+    quick_path: Path,
 ) -> None:
-    with served(folder, SETTINGS) as portal, portal.client("ada") as ada, portal.client("olu") as olu:
+    with served(quick_path, SETTINGS) as portal, portal.client("ada") as ada, portal.client("olu") as olu:
         course, lesson = lesson_of(ada)
         before = ledger_row(olu)
         until(lambda: olu.get("/api/health").json()["status"] == "ok", WELL_S)
@@ -172,8 +164,8 @@ def test_walk_4_what_is_sent_again_or_redriven_has_its_effect_once(school: Serve
         assert after["dead"] == before["dead"], "a redriven letter is applied, not dead"
 
 
-def test_walk_4_a_restart_answers_duplicates_for_what_the_journal_holds(folder: Path) -> None:
-    with served(folder, SETTINGS) as portal:
+def test_walk_4_a_restart_answers_duplicates_for_what_the_journal_holds(quick_path: Path) -> None:
+    with served(quick_path, SETTINGS) as portal:
         with portal.client("ada") as ada:
             course, lesson = lesson_of(ada)
             events = [completed(course, lesson) for _ in range(30)]
@@ -213,11 +205,8 @@ def test_events_of_a_batch_stand_or_fall_alone(school: Served) -> None:
 
 def test_health_is_answered_from_memory_at_once(school: Served) -> None:
     with httpx2.Client(base_url=school.url) as anybody:
-        took_s = []
-        for _ in range(3):
-            began_s = time.monotonic()
-            for _ in range(50):
-                said = anybody.get("/api/health").json()
-                assert set(said) == {"status", "epoch", "seq"}
-            took_s.append(time.monotonic() - began_s)
-        assert min(took_s) < 5.0, "the best of three: a neighbour's load is not the portal's"
+        began_s = time.monotonic()
+        for _ in range(50):
+            said = anybody.get("/api/health").json()
+            assert set(said) == {"status", "epoch", "seq"}
+        assert time.monotonic() - began_s < 5.0

@@ -298,9 +298,6 @@ def test_the_quick_look_misses_nothing_that_the_thorough_one_would_scrub(data: d
     ],
 )
 def test_no_text_makes_it_slow(text: str) -> None:
-    def cost() -> float:
-        began = time.thread_time()
-        SCRUBBER.scrub(body({"x": text}), "tide")
-        return time.thread_time() - began
-
-    assert min(cost() for _ in range(3)) < 0.5
+    began = time.thread_time()
+    SCRUBBER.scrub(body({"x": text}), "tide")
+    assert time.thread_time() - began < 0.5

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.served import NO_LIMITS, Served, completed, ledger_row, lesson_of, recorded, served, until
+from tests.served import NO_LIMITS, WELL_S, Served, completed, ledger_row, lesson_of, recorded, served, until
 
 # Each waits to be well, twice; two slow syncs of a busy machine are told for a minute.
 pytestmark = pytest.mark.timeout(600)
@@ -79,7 +79,7 @@ def degradations(olu: httpx2.Client) -> list[str]:
 
 
 def settled(olu: httpx2.Client) -> dict[str, Any]:
-    until(lambda: olu.get("/api/health").json()["status"] == "ok", 120)
+    until(lambda: olu.get("/api/health").json()["status"] == "ok", WELL_S)
     row: dict[str, Any] = until(lambda: (found := ledger_row(olu))["pending"] == 0 and found)
     return row
 
